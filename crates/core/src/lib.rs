@@ -1,1 +1,16 @@
+//! What every process of Patchbay shares: ids, clock, configuration, the job
+//! protocol, the stores (every query), the vault, hints and progress.
+//!
+//! It must not know HTTP serving (axum) nor any provider.
 
+pub mod clock;
+pub mod connection;
+pub mod entities;
+pub mod events;
+pub mod failure;
+pub mod hints;
+pub mod ids;
+pub mod job;
+pub mod progress;
+pub mod secret;
+pub mod store;

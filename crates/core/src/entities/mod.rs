@@ -1,0 +1,17 @@
+//! One file per table. Rows, never the HTTP shape. Columns are explained in
+//! `migrations/src/*/postgres.sql`.
+
+pub mod api_key;
+pub mod connection;
+pub mod credential;
+pub mod deployment;
+pub mod event;
+pub mod health_check;
+pub mod idempotency_key;
+pub mod job;
+pub mod job_log;
+pub mod org;
+pub mod org_key;
+pub mod process;
+pub mod record;
+pub mod stream_state;

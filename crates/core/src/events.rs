@@ -1,0 +1,78 @@
+//! The closed list of what the activity log can say. Past tense.
+
+use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum EventKind {
+    /// An org was made.
+    #[serde(rename = "org.created")]
+    #[sea_orm(string_value = "org.created")]
+    OrgCreated,
+    /// An API key was made.
+    #[serde(rename = "api_key.created")]
+    #[sea_orm(string_value = "api_key.created")]
+    ApiKeyCreated,
+    /// A connection was made, not yet tested.
+    #[serde(rename = "connection.created")]
+    #[sea_orm(string_value = "connection.created")]
+    ConnectionCreated,
+    /// A connection's credential or config passed its test and is current.
+    #[serde(rename = "connection.activated")]
+    #[sea_orm(string_value = "connection.activated")]
+    ConnectionActivated,
+    /// Name, config or switches were changed.
+    #[serde(rename = "connection.updated")]
+    #[sea_orm(string_value = "connection.updated")]
+    ConnectionUpdated,
+    /// A test of a new credential or config failed.
+    #[serde(rename = "connection.test_failed")]
+    #[sea_orm(string_value = "connection.test_failed")]
+    ConnectionTestFailed,
+    /// The provider refused the credential; work is parked.
+    #[serde(rename = "connection.credential_refused")]
+    #[sea_orm(string_value = "connection.credential_refused")]
+    ConnectionCredentialRefused,
+    /// A person switched it off.
+    #[serde(rename = "connection.disabled")]
+    #[sea_orm(string_value = "connection.disabled")]
+    ConnectionDisabled,
+    /// A person switched it on.
+    #[serde(rename = "connection.enabled")]
+    #[sea_orm(string_value = "connection.enabled")]
+    ConnectionEnabled,
+    /// The credential is gone; records stay.
+    #[serde(rename = "connection.disconnected")]
+    #[sea_orm(string_value = "connection.disconnected")]
+    ConnectionDisconnected,
+    /// A never-activated connection was removed after a day.
+    #[serde(rename = "connection.pruned")]
+    #[sea_orm(string_value = "connection.pruned")]
+    ConnectionPruned,
+    /// A sync was asked for.
+    #[serde(rename = "sync.requested")]
+    #[sea_orm(string_value = "sync.requested")]
+    SyncRequested,
+    /// A sync ended with all its records.
+    #[serde(rename = "sync.completed")]
+    #[sea_orm(string_value = "sync.completed")]
+    SyncCompleted,
+    /// A job gave up.
+    #[serde(rename = "job.failed")]
+    #[sea_orm(string_value = "job.failed")]
+    JobFailed,
+    /// A job was set aside because its process died under it three times.
+    #[serde(rename = "job.quarantined")]
+    #[sea_orm(string_value = "job.quarantined")]
+    JobQuarantined,
+    /// A person stopped a job.
+    #[serde(rename = "job.cancelled")]
+    #[sea_orm(string_value = "job.cancelled")]
+    JobCancelled,
+    /// A person sent a dead job back to work.
+    #[serde(rename = "job.retried")]
+    #[sea_orm(string_value = "job.retried")]
+    JobRetried,
+}

@@ -1,0 +1,71 @@
+//! Hints: "job X may be due". A fair ring per queue, one list of ids per org.
+//! A hint may be lost, doubled, reordered or forged without harm, because a
+//! claim asks the database. Two implementations: Redis for a fleet, memory for
+//! one process. Also carries signals: "look at job X again", for progress streams.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::{
+    ids::{ConnectionId, JobId, OrgId},
+    job::Queue,
+    store::jobs::Due,
+};
+
+/// Ids held per org and queue; the rest waits in the table.
+pub const HINTS_PER_TURN: usize = 1_000;
+
+/// The hint carrier is away. The caller goes on without: the table has the truth.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("hints: {0}")]
+pub struct HintsAway(pub String);
+
+/// Something to look at again; carries no content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Its state or progress changed.
+    Job { org: OrgId, job: JobId },
+    /// Its status, health or config changed.
+    Connection { org: OrgId, connection: ConnectionId },
+}
+
+/// Where hints wait. Object-safe, so that worker code has no generics.
+#[async_trait]
+pub trait Hints: Send + Sync + fmt::Debug {
+    /// Step 2. Adds hints after the commit; at most [`HINTS_PER_TURN`] are kept per
+    /// org and queue. An id that is already waiting is not doubled where that is cheap.
+    async fn push(&self, queue: Queue, due: &[Due]) -> Result<(), HintsAway>;
+
+    /// Step 3. Takes at most `limit` ids, one org after the other, passing over `skip`.
+    /// Returns at once.
+    async fn pop(&self, queue: Queue, limit: usize, skip: &[OrgId]) -> Result<Popped, HintsAway>;
+
+    /// Waits until a hint may be there for this queue, at most `patience`.
+    async fn wait(&self, queue: Queue, patience: Duration) -> Result<(), HintsAway>;
+
+    /// Orgs whose lists ran low or that wait, so that the scheduler tops up only those:
+    /// ids waiting per org of a queue.
+    async fn depth(&self, queue: Queue) -> Result<Vec<(OrgId, usize)>, HintsAway>;
+
+    /// Tells every process to look at something again. Best effort.
+    async fn signal(&self, signal: Signal) -> Result<(), HintsAway>;
+
+    /// Signals from every process, this one included. Lagging readers lose the oldest.
+    fn signals(&self) -> broadcast::Receiver<Signal>;
+
+    /// Whether the carrier answers now.
+    async fn ping(&self) -> Result<(), HintsAway>;
+}
+
+/// What a pop gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Popped {
+    /// Hints, in fair order.
+    pub due: Vec<Due>,
+    /// Whether more than one org still waits in this queue.
+    pub several_wait: bool,
+}

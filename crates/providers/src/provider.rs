@@ -1,0 +1,105 @@
+//! What a provider can be asked, and what it answers.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{manifest::Manifest, session::Session};
+
+/// A kind of external system.
+#[async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// What the provider declares of itself.
+    fn manifest(&self) -> &Manifest;
+
+    /// Tries the credential and tells whose account it opens. Costs one cheap call.
+    ///
+    /// # Errors
+    /// The kind says whether the credential, the request or the provider is at fault.
+    async fn test(&self, session: &Session) -> Result<Account, ProviderError>;
+
+    /// Pulls the next page of a stream. Holds no state of its own: `pull.position`
+    /// says where to go on, so that a run continues after a crash in any process.
+    ///
+    /// # Errors
+    /// As [`Self::test`]; `Invalid` where the stream or mode is not in the manifest.
+    async fn pull(&self, session: &Session, pull: &Pull) -> Result<Page, ProviderError>;
+}
+
+/// Whose account a credential opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The provider's own id of the account.
+    pub key: String,
+    /// Its name, for people.
+    pub name: String,
+}
+
+/// How much of a stream a sync asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case")]
+pub enum PullMode {
+    /// What changed since the stream's cursor; everything where there is none.
+    Incremental,
+    /// What the provider dates within these times (start inclusive, end exclusive).
+    Range {
+        /// From, inclusive.
+        from: DateTime<Utc>,
+        /// To, exclusive.
+        to: DateTime<Utc>,
+    },
+    /// Everything, a new generation.
+    Full,
+}
+
+/// A request for one page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pull {
+    /// Key of the stream, as in the manifest.
+    pub stream: String,
+    /// How much of it.
+    pub mode: PullMode,
+    /// The stream's cursor when this run began (a finished run's `Page::cursor`).
+    pub cursor: Option<Value>,
+    /// Where this run stands; `None` at its first page.
+    pub position: Option<Value>,
+    /// When this run began. Requests with an open end use it as their end.
+    pub started_at: DateTime<Utc>,
+}
+
+/// One page of records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// What came.
+    pub records: Vec<PulledRecord>,
+    /// Where the run goes on; `None` ends it.
+    pub next: Option<Value>,
+    /// The stream's new cursor; said on the last page of an incremental or full run.
+    pub cursor: Option<Value>,
+    /// Records in all, where the provider tells.
+    pub total: Option<u64>,
+    /// Whether this run sees every living record, so that what it did not see is gone.
+    /// (A full run through a list; an incremental run with no cursor.)
+    pub complete: bool,
+}
+
+/// One object of the provider.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PulledRecord {
+    /// The provider's id.
+    pub external_id: String,
+    /// What it is within the stream: `item`, `category`, `order`.
+    pub kind: String,
+    /// The unified shape: money in minor units + currency, quantities as exact decimals.
+    pub data: Value,
+    /// The provider's own shape, as it came.
+    pub raw: Value,
+    /// Grows with every change at the provider (version or time in ms); an older one
+    /// never replaces a newer one.
+    pub source_version: Option<i64>,
+    /// The provider says it was deleted.
+    pub deleted: bool,
+}
+
+pub use crate::error::ProviderError;
