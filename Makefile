@@ -1,0 +1,47 @@
+# Patchbay: every routine task. `make` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# A real data file for the demo, for example: make demo DATA=orders.csv
+DATA ?=
+# Arguments of `make bench` and `make dev`, for example: make bench ARGS="drain"
+ARGS ?=
+
+.PHONY: help setup demo dev build test fmt lint unit advisories bench
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what tests and benchmarks need (quick when it is there)
+	@scripts/setup
+
+demo: ## Build, start on SQLite with a sandbox Square, connect, sync (DATA=file.csv for real orders)
+	@scripts/demo $(DATA)
+
+dev: ## Run the embedded product from this tree (ARGS="--help" for its flags)
+	cargo run --package patchbay -- up $(ARGS)
+
+build: ## Build the release binary: target/release/patchbay
+	cargo build --release --package patchbay
+
+test: setup lint unit ## Everything CI checks: format, lints, dependencies, tests
+
+fmt: ## Format the tree
+	cargo fmt --all
+
+lint: ## Check format, lints, and licences, bans and sources of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	cargo deny --log-level error check licenses bans sources
+
+unit: ## Run documentation tests, then all tests against real PostgreSQL and Redis
+	cargo test --workspace --doc --quiet
+	cargo nextest run --workspace
+
+advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database)
+	cargo deny check advisories
+
+bench: ## Run the benchmarks beside their peers (ARGS="name" for one)
+	cargo run --release --package patchbay-bench -- $(ARGS)
