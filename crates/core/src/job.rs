@@ -102,6 +102,9 @@ pub const CRASHES_TO_QUARANTINE: i32 = 3;
 /// A job to be enqueued.
 #[derive(Debug, Clone)]
 pub struct NewJob {
+    /// Given where something is bound to the id before the row exists (sealed
+    /// arguments are); `None`: the enqueue makes one.
+    pub id: Option<JobId>,
     /// `None`: a job of the deployment.
     pub org: Option<OrgId>,
     /// The connection it works on.
@@ -136,6 +139,7 @@ impl NewJob {
     #[must_use]
     pub fn new(org: Option<OrgId>, kind: JobKind, queue: Queue, requested_by: impl Into<String>) -> Self {
         Self {
+            id: None,
             org,
             connection: None,
             kind,
