@@ -26,14 +26,13 @@ const SUPERUSER: &str = "patchbay";
 /// The migrated database that every fresh one copies.
 pub(crate) const TEMPLATE: &str = "patchbay_template";
 
-/// No sync to disk (only the machine's own crash could lose something), room for many tests at
-/// once, TCP on loopback only.
-const SETTINGS: [&str; 10] = [
+/// No sync to disk (only a crash of the machine could lose a commit, not one of the server), room
+/// for many tests at once, TCP on loopback only.
+const SETTINGS: [&str; 9] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "max_connections=300",
     "fsync=off",
-    "synchronous_commit=off",
     "full_page_writes=off",
     "wal_level=minimal",
     "max_wal_senders=0",

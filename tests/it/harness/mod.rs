@@ -1,0 +1,5 @@
+//! The harness keeps its promises: what every other test relies on.
+
+mod postgres;
+mod process;
+mod redis;
