@@ -10,6 +10,9 @@ use sea_orm::{
 
 use crate::clock::Clock;
 
+pub mod idempotency;
+pub mod job_reads;
+mod fault;
 pub mod jobs;
 
 /// Why a query came to nothing.

@@ -1,0 +1,286 @@
+//! What people read of jobs: one job, lists, logs, the pictures that progress
+//! streams show, counts. Reads only; every move of a job is in [`super::jobs`].
+//! The sealed arguments never leave through here.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Json,
+};
+
+use super::{Store, StoreError};
+use crate::{
+    entities::{
+        job::{Column, Entity},
+        job_log,
+    },
+    ids::{ConnectionId, JobId, OrgId},
+    job::{JobKind, JobState, Queue},
+};
+
+/// Ids asked for in one statement: far below the bind limits (SQLite 32,766, PostgreSQL 65,535).
+const IDS_PER_STATEMENT: usize = 5_000;
+
+/// A job without what only its worker needs (sealed arguments, cursor, lease).
+#[derive(Debug, Clone, PartialEq, FromQueryResult)]
+pub struct JobPicture {
+    /// The job.
+    pub id: JobId,
+    /// Whose; `None` for a job of the deployment.
+    pub org_id: Option<OrgId>,
+    /// The connection it works on.
+    pub connection_id: Option<ConnectionId>,
+    /// What it does.
+    pub kind: JobKind,
+    /// Who serves it.
+    pub queue: Queue,
+    /// Its lane.
+    pub lane: Option<String>,
+    /// Arguments, never secret.
+    pub args: Json,
+    /// Where it stands.
+    pub state: JobState,
+    /// Not before this time.
+    pub run_at: DateTime<Utc>,
+    /// Attempts burnt.
+    pub attempt: i32,
+    /// Attempts it has.
+    pub max_attempts: i32,
+    /// Deaths of its process that it is charged with.
+    pub crashes: i32,
+    /// It runs once more when it ends.
+    pub again: bool,
+    /// A [`crate::progress::Progress`], once it has any.
+    pub progress: Option<Json>,
+    /// Grows with every committed progress.
+    pub progress_no: i64,
+    /// What it came to.
+    pub result: Option<Json>,
+    /// The last [`crate::failure::Failure`].
+    pub error: Option<Json>,
+    /// Who asked.
+    pub requested_by: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When a body first ran.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When a person took it out of the dead-letter queue.
+    pub discarded_at: Option<DateTime<Utc>>,
+}
+
+impl From<crate::entities::job::Model> for JobPicture {
+    fn from(row: crate::entities::job::Model) -> Self {
+        Self {
+            id: row.id,
+            org_id: row.org_id,
+            connection_id: row.connection_id,
+            kind: row.kind,
+            queue: row.queue,
+            lane: row.lane,
+            args: row.args,
+            state: row.state,
+            run_at: row.run_at,
+            attempt: row.attempt,
+            max_attempts: row.max_attempts,
+            crashes: row.crashes,
+            again: row.again,
+            progress: row.progress,
+            progress_no: row.progress_no,
+            result: row.result,
+            error: row.error,
+            requested_by: row.requested_by,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            discarded_at: row.discarded_at,
+        }
+    }
+}
+
+/// Which jobs of an org a list asks for; every field that is set must match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this kind.
+    pub kind: Option<JobKind>,
+    /// In this queue.
+    pub queue: Option<Queue>,
+    /// Of this connection.
+    pub connection: Option<ConnectionId>,
+    /// Only the dead-letter queue: failed or quarantined, not discarded.
+    pub dead: bool,
+}
+
+/// Jobs of an org in one queue and state.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct JobCount {
+    /// The queue.
+    pub queue: Queue,
+    /// The state.
+    pub state: JobState,
+    /// How many.
+    pub jobs: i64,
+}
+
+const ACTIVE: [JobState; 3] = [JobState::Queued, JobState::Parked, JobState::Running];
+const DEAD: [JobState; 2] = [JobState::Failed, JobState::Quarantined];
+
+fn pictures() -> sea_orm::Select<Entity> {
+    Entity::find().select_only().columns([
+        Column::Id,
+        Column::OrgId,
+        Column::ConnectionId,
+        Column::Kind,
+        Column::Queue,
+        Column::Lane,
+        Column::Args,
+        Column::State,
+        Column::RunAt,
+        Column::Attempt,
+        Column::MaxAttempts,
+        Column::Crashes,
+        Column::Again,
+        Column::Progress,
+        Column::ProgressNo,
+        Column::Result,
+        Column::Error,
+        Column::RequestedBy,
+        Column::CreatedAt,
+        Column::StartedAt,
+        Column::FinishedAt,
+        Column::DiscardedAt,
+    ])
+}
+
+impl Store {
+    /// One job of the org.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn job(&self, org: OrgId, job: JobId) -> Result<Option<JobPicture>, StoreError> {
+        let row = pictures().filter(Column::OrgId.eq(org)).filter(Column::Id.eq(job)).into_model().one(self.db());
+        Ok(row.await?)
+    }
+
+    /// Jobs of the org by id, in the order asked for; ids of others fall away.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn jobs_by_id(&self, org: OrgId, ids: &[JobId]) -> Result<Vec<JobPicture>, StoreError> {
+        let mut found: Vec<JobPicture> = pictures()
+            .filter(Column::OrgId.eq(org))
+            .filter(Column::Id.is_in(ids.iter().copied()))
+            .into_model()
+            .all(self.db())
+            .await?;
+        found.sort_by_key(|job| ids.iter().position(|id| *id == job.id));
+        Ok(found)
+    }
+
+    /// At most `limit` jobs of the org, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn jobs_page(
+        &self,
+        org: OrgId,
+        filter: &JobFilter,
+        before: Option<JobId>,
+        limit: u64,
+    ) -> Result<Vec<JobPicture>, StoreError> {
+        let mut wanted = Condition::all()
+            .add(Column::OrgId.eq(org))
+            .add_option(filter.state.map(|state| Column::State.eq(state)))
+            .add_option(filter.kind.map(|kind| Column::Kind.eq(kind)))
+            .add_option(filter.queue.map(|queue| Column::Queue.eq(queue)))
+            .add_option(filter.connection.map(|connection| Column::ConnectionId.eq(connection)))
+            .add_option(before.map(|id| Column::Id.lt(id)));
+        if filter.dead {
+            wanted = wanted.add(Column::State.is_in(DEAD)).add(Column::DiscardedAt.is_null());
+        }
+        let rows = pictures().filter(wanted).order_by_desc(Column::Id).limit(limit).into_model().all(self.db());
+        Ok(rows.await?)
+    }
+
+    /// What progress streams show of jobs they already may see. Asked once for all
+    /// watched jobs, whatever their org: the caller has checked each when it was subscribed.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn job_pictures(&self, ids: &[JobId]) -> Result<Vec<JobPicture>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for some in ids.chunks(IDS_PER_STATEMENT) {
+            let mut rows: Vec<JobPicture> =
+                pictures().filter(Column::Id.is_in(some.iter().copied())).into_model().all(self.db()).await?;
+            found.append(&mut rows);
+        }
+        Ok(found)
+    }
+
+    /// Jobs of the org that have not ended: running ones first, then the newest.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn jobs_active(&self, org: OrgId, limit: u64) -> Result<Vec<JobPicture>, StoreError> {
+        let running: Vec<JobPicture> = pictures()
+            .filter(Column::OrgId.eq(org))
+            .filter(Column::State.eq(JobState::Running))
+            .order_by_desc(Column::Id)
+            .limit(limit)
+            .into_model()
+            .all(self.db())
+            .await?;
+        let room = limit.saturating_sub(running.len() as u64);
+        let waiting: Vec<JobPicture> = pictures()
+            .filter(Column::OrgId.eq(org))
+            .filter(Column::State.is_in([JobState::Queued, JobState::Parked]))
+            .order_by_desc(Column::Id)
+            .limit(room)
+            .into_model()
+            .all(self.db())
+            .await?;
+        Ok(running.into_iter().chain(waiting).collect())
+    }
+
+    /// Log lines of a job after `after`, oldest first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn job_logs_page(
+        &self,
+        job: JobId,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<job_log::Model>, StoreError> {
+        let rows = job_log::Entity::find()
+            .filter(job_log::Column::JobId.eq(job))
+            .filter(job_log::Column::Seq.gt(after))
+            .order_by_asc(job_log::Column::Seq)
+            .limit(limit)
+            .all(self.db());
+        Ok(rows.await?)
+    }
+
+    /// Jobs of the org that have not ended, and its dead-letter queue, by queue and state.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn job_counts(&self, org: OrgId) -> Result<Vec<JobCount>, StoreError> {
+        let counted = Condition::any()
+            .add(Column::State.is_in(ACTIVE))
+            .add(Condition::all().add(Column::State.is_in(DEAD)).add(Column::DiscardedAt.is_null()));
+        let rows = Entity::find()
+            .select_only()
+            .columns([Column::Queue, Column::State])
+            .column_as(Column::Id.count(), "jobs")
+            .filter(Column::OrgId.eq(org))
+            .filter(counted)
+            .group_by(Column::Queue)
+            .group_by(Column::State)
+            .into_model()
+            .all(self.db());
+        Ok(rows.await?)
+    }
+}
