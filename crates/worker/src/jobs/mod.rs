@@ -1,0 +1,40 @@
+//! What each kind of job does: one file per kind, and this one screen that finds it.
+//!
+//! To add a kind: a variant of `patchbay_core::job::JobKind`; a file here with
+//! `pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError>`;
+//! its line in the `match`. A body is a plain function: a test calls it with
+//! `JobRun::new` and no queue. It writes only in transactions from
+//! `JobRun::begin_fenced`, looks at `JobRun::stop` between steps, and must not
+//! block its thread: one that is deaf to its deadline ends the process.
+
+use patchbay_core::{
+    failure::{Failure, FailureKind},
+    job::{JobError, JobKind, Next},
+};
+use serde_json::Value;
+
+use crate::{context::Context, run::JobRun};
+
+mod noop;
+
+/// Runs the body of a claimed job.
+///
+/// # Errors
+/// What the body answered; the error says what happens next.
+pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
+    match run.job.kind {
+        JobKind::Noop => noop::run(run, ctx).await,
+        JobKind::ConnectionTest | JobKind::HealthCheck | JobKind::Sync => Err(no_body(run.job.kind)),
+    }
+}
+
+fn no_body(kind: JobKind) -> JobError {
+    JobError {
+        next: Next::Fail,
+        failure: Failure::new(
+            FailureKind::Internal,
+            format!("this worker has no body for {kind:?}"),
+            "Run a worker of the version that enqueued the job.",
+        ),
+    }
+}

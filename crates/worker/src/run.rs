@@ -1,0 +1,154 @@
+//! One run of a job: the claimed row, the proof that it is ours, when to stop,
+//! and the only ways a body may write.
+
+use std::sync::{Arc, OnceLock};
+
+use patchbay_core::{
+    entities::job::Model as Job,
+    failure::{Failure, FailureKind},
+    hints::{Hints, Signal},
+    job::{JobError, Lease, Next},
+    progress::Progress,
+    store::{Store, StoreError},
+};
+use sea_orm::DatabaseTransaction;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::job_log::JobLog;
+
+/// Why a body is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The job is not ours any more: cancelled, taken over, or the lease could not be renewed.
+    Lost,
+    /// It ran past its deadline.
+    Deadline,
+    /// The process is stopping.
+    Shutdown,
+}
+
+/// Why nothing may be written.
+#[derive(Debug, thiserror::Error)]
+pub enum FenceError {
+    /// The job is not ours any more.
+    #[error("the lease of this job is lost")]
+    LeaseLost,
+    /// The database refused or was not there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A lost lease has no consequence to decide: whoever took the job decides it.
+impl From<FenceError> for JobError {
+    fn from(error: FenceError) -> Self {
+        match error {
+            FenceError::LeaseLost => Self { next: Next::Release, failure: stopped_failure(StopReason::Lost) },
+            FenceError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// One run of a job.
+#[derive(Debug)]
+pub struct JobRun {
+    /// The row as it was claimed.
+    pub job: Job,
+    /// Proof that it is ours.
+    pub lease: Lease,
+    /// Cancelled when the body should stop: job cancelled, lease lost, deadline, shutdown.
+    /// On a shutdown there is time to checkpoint; then return [`Self::released`].
+    pub stop: CancellationToken,
+    /// Log lines a person sees beside the job.
+    pub log: JobLog,
+    reason: OnceLock<StopReason>,
+    store: Store,
+    hints: Arc<dyn Hints>,
+}
+
+impl JobRun {
+    /// A run of a claimed job. Tests call bodies with it.
+    #[must_use]
+    pub fn new(job: Job, store: Store, hints: Arc<dyn Hints>) -> Self {
+        let lease = Lease { job: job.id, epoch: job.lease_epoch };
+        let log = JobLog::new(job.id, job.attempt + 1, store.clone());
+        Self { job, lease, stop: CancellationToken::new(), log, reason: OnceLock::new(), store, hints }
+    }
+
+    /// Begins a transaction and locks the job's row in it: what is written in it is
+    /// written by the one who holds the job, or not at all. Keep it short (PostgreSQL ends
+    /// sessions that idle in a transaction for 4 s) and commit it yourself.
+    ///
+    /// # Errors
+    /// [`FenceError::LeaseLost`]: stop; nothing may be written any more.
+    pub async fn begin_fenced(&self) -> Result<DatabaseTransaction, FenceError> {
+        let tx = self.store.begin().await?;
+        if self.store.jobs().fence(&tx, self.lease).await? {
+            return Ok(tx);
+        }
+        tx.rollback().await.map_err(StoreError::from)?;
+        self.stop_for(StopReason::Lost);
+        Err(FenceError::LeaseLost)
+    }
+
+    /// Within a fenced transaction: the job's progress and where it would go on.
+    /// After the commit call [`Self::signal`].
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn checkpoint(
+        &self,
+        tx: &DatabaseTransaction,
+        progress: &Progress,
+        cursor: Option<&Value>,
+    ) -> Result<(), StoreError> {
+        self.store.jobs().checkpoint(tx, self.lease, progress, cursor).await
+    }
+
+    /// Tells progress streams to look at the job again. Best effort: readers also look
+    /// by themselves every few seconds.
+    pub async fn signal(&self) {
+        let Some(org) = self.job.org_id else { return };
+        if let Err(away) = self.hints.signal(Signal::Job { org, job: self.job.id }).await {
+            tracing::debug!(%away, job = %self.job.id, "signal not sent");
+        }
+    }
+
+    /// Why the body should stop, if it should.
+    #[must_use]
+    pub fn stopped(&self) -> Option<StopReason> {
+        self.reason.get().copied()
+    }
+
+    /// What a body answers that stopped because it was asked to: back to the queue,
+    /// no attempt burned (after a deadline the worker makes it a failure).
+    #[must_use]
+    pub fn released(&self) -> JobError {
+        let reason = self.stopped().unwrap_or(StopReason::Shutdown);
+        JobError { next: Next::Release, failure: stopped_failure(reason) }
+    }
+
+    /// Asks the body to stop; the first reason stays, except that a lost lease needs no
+    /// second word.
+    pub(crate) fn stop_for(&self, reason: StopReason) {
+        // The first reason wins; who comes second has nothing to add.
+        self.reason.get_or_init(|| reason);
+        self.stop.cancel();
+    }
+}
+
+fn stopped_failure(reason: StopReason) -> Failure {
+    match reason {
+        StopReason::Lost => {
+            Failure::new(FailureKind::Internal, "the job was cancelled or taken over while it ran", "Nothing to do.")
+        }
+        StopReason::Deadline => Failure::new(
+            FailureKind::Deadline,
+            "the job ran past its deadline and was stopped",
+            "Ask for less in one job, or raise its timeout.",
+        ),
+        StopReason::Shutdown => {
+            Failure::new(FailureKind::Internal, "the worker stopped; the job goes on elsewhere", "Nothing to do.")
+        }
+    }
+}
