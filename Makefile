@@ -17,7 +17,7 @@ help: ## List the tasks
 setup: ## Install what tests and benchmarks need (quick when it is there)
 	@scripts/setup
 
-demo: ## Build, start on SQLite with a sandbox Square, connect, sync (DATA=file.csv for real orders)
+demo: ## Build, start on SQLite with a sandbox Square, connect, sync (DATA=file.csv: real orders)
 	@scripts/demo $(DATA)
 
 dev: ## Run the embedded product from this tree (ARGS="--help" for its flags)
@@ -36,9 +36,10 @@ lint: ## Check format, lints, and licences, bans and sources of dependencies
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	cargo deny --log-level error check licenses bans sources
 
-unit: ## Run documentation tests, then all tests against real PostgreSQL and Redis
+unit: ## Build all, run documentation tests, then all tests against real PostgreSQL and Redis
+	cargo build --workspace --all-targets --quiet
 	cargo test --workspace --doc --quiet
-	cargo nextest run --workspace
+	PATCHBAY_TEST_BINARY=fresh cargo nextest run --workspace
 
 advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database)
 	cargo deny check advisories

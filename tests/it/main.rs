@@ -3,6 +3,11 @@
 //! Modules under `fleet` run real processes and are run one at a time (`.config/nextest.toml`).
 //! `architecture` and `tidy` read the tree and need no servers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its module shares"
+)]
+
 mod architecture;
 mod harness;
 mod source_tree;
