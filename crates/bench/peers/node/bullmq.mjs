@@ -2,7 +2,7 @@
 //   node bullmq.mjs drain|pickup|fairness
 
 import { Queue, Worker } from "bullmq";
-import { bounded, drained, emptyRedis, now, number, oneOf, percentile, redisTime, report, rounded, sleep, url } from "./measure.mjs";
+import { bounded, drained, emptyRedis, fail, now, number, oneOf, percentile, redisTime, report, rounded, sleep, url } from "./measure.mjs";
 
 const QUEUE = "bench";
 const ADD_BATCH = 1000;
@@ -13,10 +13,14 @@ async function withQueue(body) {
   const redis = await emptyRedis();
   const finished = oneOf("FINISHED", ["kept", "removed"]);
   const queue = new Queue(QUEUE, { connection: connection(), defaultJobOptions: { removeOnComplete: finished === "removed" } });
+  // Without this the clients would try again for ever, and a row would measure the outage.
+  let measuring = true;
+  const lost = (error) => measuring && fail("bullmq", new Error(`failed in the middle: ${error.message}`));
+  queue.on("error", lost);
   const workers = [];
   const startWorker = async (concurrency, work) => {
     const worker = new Worker(QUEUE, work, { connection: connection(), concurrency, autorun: false });
-    worker.on("error", (error) => process.stderr.write(`bullmq worker: ${error.message}\n`));
+    worker.on("error", lost);
     workers.push(worker);
     await worker.waitUntilReady();
     return worker;
@@ -27,6 +31,7 @@ async function withQueue(body) {
     const [, aof] = await redis.config("GET", "appendonly");
     return { ...row, finished_jobs: finished, appendfsync: aof === "yes" ? sync : "no append-only file" };
   } finally {
+    measuring = false;
     await Promise.all(workers.map((worker) => worker.close(true)));
     await queue.close();
     await redis.flushdb();

@@ -16,8 +16,13 @@ export async function report(peer, cases) {
     const row = { peer, version: require(`${peer}/package.json`).version, case: name, ...(await run()) };
     process.stdout.write(`${JSON.stringify(row)}\n`, () => process.exit(0));
   } catch (error) {
-    process.stderr.write(`${peer}: ${error.message}\n`, () => process.exit(1));
+    fail(peer, error);
   }
+}
+
+/** Ends the process with one line and exit code 1. */
+export function fail(peer, error) {
+  process.stderr.write(`${peer}: ${error.message || error.code || error}\n`, () => process.exit(1));
 }
 
 /** A whole number from the environment. */

@@ -3,7 +3,7 @@
 //   node pg-boss.mjs drain      BATCH = jobs a fetch, 5000
 
 import PgBoss from "pg-boss";
-import { drained, freshDatabase, now, number, report, url } from "./measure.mjs";
+import { drained, fail, freshDatabase, now, number, report, url } from "./measure.mjs";
 
 const SCHEMA = "pgboss";
 const QUEUE = "bench";
@@ -15,7 +15,7 @@ async function drain() {
   const deadline = number("MAX_SECONDS", 120) * 1000;
   const client = await freshDatabase(SCHEMA);
   const boss = new PgBoss({ connectionString: url("DATABASE_URL"), supervise: false, schedule: false });
-  boss.on("error", (error) => process.stderr.write(`pg-boss: ${error.message}\n`));
+  boss.on("error", (error) => fail("pg-boss", new Error(`failed in the middle: ${error.message}`)));
   try {
     await boss.start();
     await boss.createQueue(QUEUE);
