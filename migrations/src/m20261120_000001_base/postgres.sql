@@ -171,20 +171,30 @@ create table jobs (
     turn           uuid not null generated always as (coalesce(org_id, '00000000-0000-0000-0000-000000000000')) stored,
     constraint jobs_lease_iff_running check ((state = 'running') = (leased_by is not null)),
     constraint jobs_end_has_time check ((state in ('succeeded', 'failed', 'cancelled', 'quarantined')) = (finished_at is not null)),
-    constraint jobs_discard_only_dead check (discarded_at is null or state in ('failed', 'quarantined'))
+    constraint jobs_discard_only_dead check (discarded_at is null or state in ('failed', 'quarantined')),
+    -- a merged request would lose its secret
+    constraint jobs_sealed_not_merged check (sealed is null or dedupe_key is null)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 
--- Skip scan over orgs: due jobs of a queue, a turn at a time.
-create index jobs_due on jobs (queue, turn, run_at, id) where state = 'queued';
+-- Skip scan over orgs: due jobs of a queue, a turn at a time. Jobs with a lane
+-- stand apart, so that of a long lane only its head is looked at.
+create index jobs_due on jobs (queue, turn, run_at, id) where state = 'queued' and lane is null;
+create index jobs_due_lanes on jobs (queue, turn, lane, id) where state = 'queued' and lane is not null;
 -- The wall behind lanes: whatever a claim believed, one job of a lane runs.
 create unique index jobs_lane_running on jobs (lane) where state = 'running' and lane is not null;
 create index jobs_lane_queued on jobs (lane, id) where state = 'queued' and lane is not null;
-create unique index jobs_dedupe on jobs (dedupe_key) where state in ('queued', 'parked') and dedupe_key is not null;
-create index jobs_dedupe_running on jobs (dedupe_key) where state = 'running' and dedupe_key is not null;
+-- The wall behind suspects: a process runs one job that a process has died under.
+create unique index jobs_one_suspect on jobs (leased_by) where state = 'running' and crashes > 0;
+-- One open job of a key. A request that meets a waiting one gets that job; one
+-- that meets a running one sets its `again`.
+create unique index jobs_dedupe on jobs (dedupe_key) where state in ('queued', 'parked', 'running') and dedupe_key is not null;
 create index jobs_leased on jobs (leased_by) where state = 'running';
 create index jobs_of_org on jobs (org_id, id) where org_id is not null;
 create index jobs_open_of_connection on jobs (connection_id) where connection_id is not null and state in ('queued', 'parked', 'running');
 create index jobs_dead on jobs (org_id, finished_at) where state in ('failed', 'quarantined') and discarded_at is null;
+-- What retention deletes, and sealed arguments that a dead job may keep for a day.
+create index jobs_prunable on jobs (finished_at) where state in ('succeeded', 'cancelled') or discarded_at is not null;
+create index jobs_sealed_dead on jobs (finished_at) where sealed is not null and finished_at is not null;
 
 create function refuse_job_transition() returns trigger language plpgsql as $$
 begin

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, DatabaseTransaction};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend};
 
 use super::StoreError;
 use crate::{
@@ -18,6 +18,12 @@ use crate::{
     job::{Enqueued, Lease, NewJob, Queue, Settlement},
     progress::Progress,
 };
+
+mod columns;
+mod ending;
+mod order;
+mod postgres;
+
 
 /// A process is dead when its lease has not been renewed for this long.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -157,7 +163,20 @@ pub trait JobStore: Send + Sync + fmt::Debug {
 
     /// Appends log lines of a job; keeps at most the newest [`LOG_LINES_KEPT`].
     async fn append_logs(&self, job: JobId, lines: Vec<LogLine>) -> Result<(), StoreError>;
+
+    /// Retention. Deletes at most `limit` succeeded, cancelled and discarded jobs that
+    /// ended longer than `older_than` ago, empties the sealed arguments of jobs that
+    /// died longer than [`SEALED_KEPT_AFTER_DEATH`] ago, and forgets processes that
+    /// ended that long ago. Answers how many jobs were deleted: call again while it is `limit`.
+    async fn prune(&self, older_than: Duration, limit: u64) -> Result<u64, StoreError>;
 }
+
+/// How long a dead job keeps its sealed arguments, so that a person can retry it.
+pub const SEALED_KEPT_AFTER_DEATH: Duration = Duration::from_secs(24 * 3600);
+
+/// A body past its deadline is its worker's to stop; the rescue takes the job back when
+/// that has not happened for this long.
+pub const DEADLINE_GRACE: Duration = Duration::from_secs(60);
 
 /// Log lines kept of one job.
 pub const LOG_LINES_KEPT: i64 = 1_000;
@@ -177,6 +196,9 @@ pub struct LogLine {
 
 /// The statements for the connected database.
 pub(super) fn of(db: &DatabaseConnection, clock: &Arc<dyn Clock>) -> Arc<dyn JobStore> {
-    let _ = (db, clock);
-    unreachable!("replaced when both dialects are there")
+    match db.get_database_backend() {
+        DbBackend::Sqlite => unreachable!(),
+        // A third database cannot be connected to: `sea-orm` is built with these two.
+        _ => Arc::new(postgres::PostgresJobs::new(db.clone(), Arc::clone(clock))),
+    }
 }

@@ -1,0 +1,121 @@
+//! Step 7: ends leases, many in one statement.
+
+use sea_orm::{ActiveEnum, ConnectionTrait, Value};
+
+use super::{millis, rows, statement, uuids};
+use crate::{
+    ids::JobId,
+    job::{JobState, Settle, Settlement},
+    store::{
+        StoreError,
+        jobs::{Settled, ending::Ending},
+    },
+};
+
+/// `again` is read from the row as it was updated, never from a snapshot: an enqueue
+/// that sets it holds the row's lock, and this statement sees what it wrote.
+/// The join goes row by row through the ordered wishes, so locks are taken in id order.
+const SETTLE: &str = "
+    with clock as materialized (select patchbay_now() as now),
+    done as (
+        update jobs
+        set state = case
+                when wish.state <> 'parked' then wish.state
+                when connection_id is null then 'queued'
+                when wish.refused = 0 then
+                    case when (select c.status from connections c where c.id = jobs.connection_id) = 'active'
+                         then 'queued' else 'parked' end
+                when coalesce((select k.version from credentials k
+                               where k.connection_id = jobs.connection_id and k.revoked_at is null), wish.refused)
+                     = wish.refused then 'parked'
+                else 'queued' end,
+            run_at = case
+                when wish.state in ('succeeded', 'failed') then run_at
+                when wish.state = 'parked' and connection_id is not null then clock.now
+                else clock.now + wish.delay_ms * interval '1 millisecond' end,
+            attempt = attempt + wish.burns,
+            crashes = case when wish.state = 'succeeded' then 0 else crashes end,
+            result = case when wish.state = 'succeeded' then wish.result::jsonb else result end,
+            error = case when wish.state = 'succeeded' then null
+                         when wish.error = '' then error else wish.error::jsonb end,
+            sealed = case when wish.state = 'succeeded' then null else sealed end,
+            sealed_key = case when wish.state = 'succeeded' then null else sealed_key end,
+            finished_at = case when wish.state in ('succeeded', 'failed') then clock.now end,
+            leased_by = null, deadline = null
+        from (
+            select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::integer[], $6::text[],
+                                 $7::text[], $8::bigint[], $9::uuid[])
+                as w (job, epoch, state, delay_ms, burns, result, error, refused, successor)
+            order by w.job
+        ) wish, clock
+        where id = wish.job and lease_epoch = wish.epoch and jobs.state = 'running'
+        returning id, jobs.state,
+                  case when again and jobs.state in ('succeeded', 'failed') then wish.successor end as successor
+    ),
+    born as (
+        insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at, max_attempts,
+                          timeout_s, dedupe_key, trace_context, requested_by, created_at)
+        select done.successor, org_id, connection_id, kind, queue, lane, args, 'queued', clock.now, max_attempts,
+               timeout_s, dedupe_key, trace_context, requested_by, clock.now
+        from done join jobs on jobs.id = done.id, clock
+        where done.successor is not null
+    )
+    select id, state, successor from done";
+
+/// Waits for whoever is replacing the credential of these jobs' connections, so that
+/// the settlement, a statement of its own, sees the outcome.
+const LOCK_CONNECTIONS: &str = "
+    select id from connections
+    where id in (select connection_id from jobs where id = any($1))
+    order by id for no key update";
+
+/// Whether these need a transaction around [`settle`]: parks take two statements.
+pub(super) fn may_park(settlements: &[Settlement]) -> bool {
+    settlements.iter().any(|settlement| matches!(settlement.end, Settle::Park { .. }))
+}
+
+/// Ends the leases; `successors` has an id for each, used where `again` is set.
+pub(super) async fn settle(
+    db: &impl ConnectionTrait,
+    settlements: &[Settlement],
+    successors: &[JobId],
+) -> Result<Vec<Settled>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(Vec::new());
+    }
+    if may_park(settlements) {
+        let parking = settlements.iter().filter(|settlement| matches!(settlement.end, Settle::Park { .. }));
+        let jobs = uuids(parking.map(|settlement| settlement.lease.job));
+        rows(db, statement(LOCK_CONNECTIONS, [jobs])).await?;
+    }
+    let settled = rows(db, statement(SETTLE, columns(settlements, successors)?)).await?;
+    settled
+        .iter()
+        .map(|row| {
+            Ok(Settled {
+                job: row.try_get("", "id")?,
+                state: row.try_get::<JobState>("", "state")?,
+                successor: row.try_get("", "successor")?,
+            })
+        })
+        .collect()
+}
+
+fn columns(settlements: &[Settlement], successors: &[JobId]) -> Result<[Value; 9], StoreError> {
+    let endings: Vec<Ending> =
+        settlements.iter().map(|settlement| Ending::of(&settlement.end)).collect::<Result<_, _>>()?;
+    let texts = |text: fn(&Ending) -> Option<&String>| -> Value {
+        endings.iter().map(|ending| text(ending).cloned().unwrap_or_default()).collect::<Vec<String>>().into()
+    };
+    Ok([
+        uuids(settlements.iter().map(|settlement| settlement.lease.job)),
+        settlements.iter().map(|settlement| settlement.lease.epoch).collect::<Vec<i64>>().into(),
+        endings.iter().map(|ending| ending.state.to_value()).collect::<Vec<String>>().into(),
+        endings.iter().map(|ending| millis(ending.delay)).collect::<Vec<i64>>().into(),
+        endings.iter().map(|ending| ending.burns).collect::<Vec<i32>>().into(),
+        texts(|ending| ending.result.as_ref()),
+        texts(|ending| ending.error.as_ref()),
+        endings.iter().map(|ending| ending.refused.unwrap_or(0)).collect::<Vec<i64>>().into(),
+        uuids(successors.iter().copied()),
+    ])
+}
