@@ -4,6 +4,7 @@
 //! It must not know HTTP serving (axum) nor any provider.
 
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod entities;
 pub mod events;
@@ -11,6 +12,9 @@ pub mod failure;
 pub mod hints;
 pub mod ids;
 pub mod job;
+pub mod job_args;
+pub mod outbound;
 pub mod progress;
 pub mod secret;
 pub mod store;
+pub mod vault;

@@ -3,6 +3,23 @@
 //! A provider gets a [`Session`] and returns values. It must not know a store,
 //! a queue or another provider.
 
+mod backoff;
+mod check;
+mod error;
+mod manifest;
 mod provider;
+mod registry;
+mod schema;
+mod session;
+pub mod shapes;
+mod square;
+mod walk;
 
-pub use provider::*;
+pub use backoff::Backoff;
+pub use check::Checked;
+pub use error::ProviderError;
+pub use manifest::*;
+pub use provider::{Account, Page, Provider, Pull, PullMode, PulledRecord, SyncArgs};
+pub use registry::{OverrideError, Registry};
+pub use schema::{FieldError, Property, PropertyKind, Schema};
+pub use session::Session;

@@ -53,6 +53,16 @@ pub enum PullMode {
     Full,
 }
 
+/// Arguments of a `sync` job, as the API writes them and the worker reads them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncArgs {
+    /// Key of the stream.
+    pub stream: String,
+    /// How much of it.
+    pub pull: PullMode,
+}
+
 /// A request for one page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pull {

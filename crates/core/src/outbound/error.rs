@@ -1,0 +1,123 @@
+//! Why a request abroad brought no answer. Messages name the origin only: paths
+//! and queries may carry secrets.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::Origin;
+
+/// Which deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Resolving, connecting, TLS.
+    Connect,
+    /// From the request to the head of the answer.
+    Header,
+    /// The whole exchange with its body.
+    Total,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connection",
+            Self::Header => "answer",
+            Self::Total => "complete answer",
+        })
+    }
+}
+
+/// What became of a request that brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// The address policy refused the target; nothing was sent.
+    #[error(
+        "{origin} leads to {address}, which is not a public address; allow its subnet or host to reach it"
+    )]
+    Blocked {
+        /// Where to.
+        origin: Origin,
+        /// The address it leads to.
+        address: IpAddr,
+    },
+    /// The credential may not go to this host; nothing was sent.
+    #[error("the credential of this provider may not be sent to {origin}")]
+    ForeignHost {
+        /// Where to.
+        origin: Origin,
+    },
+    /// The address is no `http` or `https` address with a host, or a header is malformed.
+    #[error("not a request that can be sent: {0}")]
+    Malformed(String),
+    /// A deadline passed.
+    #[error("no {stage} from {origin} within {limit:?}")]
+    Timeout {
+        /// Where to.
+        origin: Origin,
+        /// Which deadline.
+        stage: Stage,
+        /// How long it was.
+        limit: Duration,
+    },
+    /// The body is longer than the cap.
+    #[error("the answer of {origin} is longer than the {limit} bytes allowed")]
+    TooLarge {
+        /// Where to.
+        origin: Origin,
+        /// The cap in bytes.
+        limit: u64,
+    },
+    /// The name does not resolve.
+    #[error("the name of {origin} does not resolve: {reason}")]
+    Dns {
+        /// Where to.
+        origin: Origin,
+        /// In words.
+        reason: String,
+    },
+    /// No connection.
+    #[error("{origin} cannot be reached: {reason}")]
+    Connect {
+        /// Where to.
+        origin: Origin,
+        /// In words.
+        reason: String,
+    },
+    /// The TLS handshake failed.
+    #[error("no trusted TLS connection to {origin}: {reason}")]
+    Tls {
+        /// Where to.
+        origin: Origin,
+        /// In words.
+        reason: String,
+    },
+    /// The connection ended before the answer did.
+    #[error("the connection to {origin} ended before the answer was complete: {reason}")]
+    Broken {
+        /// Where to.
+        origin: Origin,
+        /// In words.
+        reason: String,
+    },
+    /// The client could not be made.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Setup(String),
+}
+
+impl OutboundError {
+    /// Whether the same request may fare better in a moment.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Broken { .. } => true,
+            Self::Blocked { .. }
+            | Self::ForeignHost { .. }
+            | Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::Tls { .. }
+            | Self::Setup(_) => false,
+        }
+    }
+}

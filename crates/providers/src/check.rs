@@ -1,0 +1,143 @@
+//! The check of what a person filled in against a manifest: every error at once,
+//! with JSON pointers, unknown fields refused. It asks no provider.
+
+use patchbay_core::secret::SecretFields;
+use serde_json::{Map, Value};
+
+use crate::{
+    manifest::Manifest,
+    schema::{FieldError, Property, PropertyKind},
+};
+
+/// Config and secrets that fit the manifest, defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// Not secret; stored in clear.
+    pub config: Value,
+    /// To be sealed.
+    pub secret: SecretFields,
+}
+
+impl Manifest {
+    /// Checks config and secrets together.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the pointers.
+    pub fn check(&self, config: &Value, secret: &SecretFields) -> Result<Checked, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let config = self.check_config(config, &mut errors);
+        self.check_secret(secret, &mut errors);
+        errors.0.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        if errors.0.is_empty() {
+            Ok(Checked {
+                config: Value::Object(self.config.with_defaults(config)),
+                secret: secret.clone(),
+            })
+        } else {
+            Err(errors.0)
+        }
+    }
+
+    fn check_config(&self, config: &Value, errors: &mut Errors) -> Map<String, Value> {
+        let Value::Object(fields) = config else {
+            errors.add("/config", "must be an object");
+            return Map::new();
+        };
+        for (name, value) in fields {
+            let pointer = format!("/config/{}", escape(name));
+            match self.config.properties.get(name) {
+                None => errors.add(pointer, self.unknown_field(false)),
+                Some(property) if property.secret => {
+                    errors.add(pointer, "is secret: send it under `secret`")
+                }
+                Some(property) => check_value(property, value, &pointer, errors),
+            }
+        }
+        for name in &self.config.required {
+            if !self.config.properties[name].secret && !fields.contains_key(name) {
+                errors.add(format!("/config/{}", escape(name)), "is required");
+            }
+        }
+        fields.clone()
+    }
+
+    fn check_secret(&self, secret: &SecretFields, errors: &mut Errors) {
+        for (name, value) in &secret.0 {
+            let pointer = format!("/secret/{}", escape(name));
+            match self.config.properties.get(name) {
+                None => errors.add(pointer, self.unknown_field(true)),
+                Some(property) if !property.secret => {
+                    errors.add(pointer, "is not secret: send it under `config`")
+                }
+                Some(property) => {
+                    if let Some(why) = property.refuse_text(value.expose()) {
+                        errors.add(pointer, why);
+                    }
+                }
+            }
+        }
+        for name in &self.config.required {
+            if self.config.properties[name].secret && secret.get(name).is_none() {
+                errors.add(format!("/secret/{}", escape(name)), "is required");
+            }
+        }
+    }
+
+    fn unknown_field(&self, secret: bool) -> String {
+        let known = self
+            .config
+            .properties
+            .iter()
+            .filter(|(_, property)| property.secret == secret);
+        let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+        if known.is_empty() {
+            format!("{} takes no such field", self.label)
+        } else {
+            format!(
+                "{} takes no such field; it takes: {}",
+                self.label,
+                known.join(", ")
+            )
+        }
+    }
+}
+
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError {
+            pointer: pointer.into(),
+            message: message.into(),
+        });
+    }
+}
+
+fn check_value(property: &Property, value: &Value, pointer: &str, errors: &mut Errors) {
+    if let Some(why) = property.refuse(value) {
+        errors.add(pointer, why);
+    }
+    let (PropertyKind::Array, Value::Array(items)) = (property.kind, value) else {
+        return;
+    };
+    if let Some(most) = property.max_items
+        && items.len() > most
+    {
+        errors.add(pointer, format!("must have at most {most} entries"));
+    }
+    for (index, item) in items.iter().enumerate() {
+        let why = match item {
+            Value::String(text) => property.refuse_text(text),
+            _ => Some("must be a text".into()),
+        };
+        if let Some(why) = why {
+            errors.add(format!("{pointer}/{index}"), why);
+        }
+    }
+}
+
+/// RFC 6901, section 3.
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

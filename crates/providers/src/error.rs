@@ -1,0 +1,147 @@
+//! Why a provider did not do what it was asked, and what the job protocol makes of it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use patchbay_core::{
+    failure::{Failure, FailureKind},
+    job::{JobError, Next},
+    outbound::OutboundError,
+};
+
+/// Wait when a provider says "too many" without saying for how long.
+const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(60);
+
+/// Longest wait a provider can impose with one answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// A provider's refusal or fault, in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// The class.
+    pub kind: FailureKind,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub action: String,
+    /// The provider's own code.
+    pub code: Option<String>,
+    /// The provider asked for this pause.
+    pub retry_after: Option<Duration>,
+}
+
+impl ProviderError {
+    /// An error with its class, its words and the next step.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl Into<String>, action: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            action: action.into(),
+            code: None,
+            retry_after: None,
+        }
+    }
+
+    /// With the provider's own code.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// An answer that breaks the provider's own contract.
+    #[must_use]
+    pub fn protocol(message: impl Into<String>) -> Self {
+        Self::new(
+            FailureKind::Protocol,
+            message,
+            "It is tried again by itself. If it stays, the provider has changed its API or a proxy rewrites its answers.",
+        )
+    }
+
+    /// A request that is wrong before it is sent.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>, action: impl Into<String>) -> Self {
+        Self::new(FailureKind::Invalid, message, action)
+    }
+
+    /// What is stored and shown.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure {
+            kind: self.kind,
+            message: self.message.clone(),
+            action: self.action.clone(),
+            code: self.code.clone(),
+        }
+    }
+
+    /// What the job that met it does next. `credential_version` is the one it used.
+    #[must_use]
+    pub fn into_job_error(self, now: DateTime<Utc>, credential_version: Option<i64>) -> JobError {
+        let next = match self.kind {
+            FailureKind::Auth => Next::Park { credential_version },
+            // "Later" is no fault of the job: it costs no attempt.
+            FailureKind::RateLimited => {
+                let pause = self
+                    .retry_after
+                    .unwrap_or(RATE_LIMIT_PAUSE)
+                    .min(LONGEST_PAUSE);
+                Next::Snooze {
+                    until: now + TimeDelta::from_std(pause).expect("at most a day"),
+                }
+            }
+            FailureKind::ProviderDown
+            | FailureKind::Timeout
+            | FailureKind::Protocol
+            | FailureKind::Crash => Next::Retry {
+                after: self.retry_after.map(|pause| pause.min(LONGEST_PAUSE)),
+            },
+            FailureKind::Scope
+            | FailureKind::NotFound
+            | FailureKind::Invalid
+            | FailureKind::UnknownOutcome
+            | FailureKind::Blocked
+            | FailureKind::Deadline
+            | FailureKind::Internal => Next::Fail,
+        };
+        JobError {
+            next,
+            failure: self.failure(),
+        }
+    }
+}
+
+impl From<OutboundError> for ProviderError {
+    fn from(error: OutboundError) -> Self {
+        const BY_ITSELF: &str =
+            "It is tried again by itself; look at the provider's status page if it lasts.";
+        let (kind, action) = match &error {
+            OutboundError::Blocked { .. } => (
+                FailureKind::Blocked,
+                "Correct the address, or let the operator allow its subnet or host in the outbound settings.",
+            ),
+            OutboundError::ForeignHost { .. }
+            | OutboundError::Malformed(_)
+            | OutboundError::Setup(_) => (
+                FailureKind::Internal,
+                "This is a defect of ours or of the settings: report it with the job's id.",
+            ),
+            OutboundError::Timeout { .. } => (FailureKind::Timeout, BY_ITSELF),
+            OutboundError::TooLarge { .. } => (
+                FailureKind::Protocol,
+                "The provider sends more than its page limits allow: report it with the job's id.",
+            ),
+            OutboundError::Dns { .. }
+            | OutboundError::Connect { .. }
+            | OutboundError::Broken { .. } => (FailureKind::ProviderDown, BY_ITSELF),
+            OutboundError::Tls { .. } => (
+                FailureKind::ProviderDown,
+                "Check this machine's clock and trust anchors, and whether a proxy intercepts TLS.",
+            ),
+        };
+        Self::new(kind, error.to_string(), action)
+    }
+}

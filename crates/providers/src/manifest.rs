@@ -1,0 +1,347 @@
+//! What a provider declares of itself, read from its `manifest.toml` and checked
+//! once at start. The gallery, the forms, validation and the docs are fed from it.
+//!
+//! No code here may depend on a certain provider.
+
+use std::collections::BTreeSet;
+
+use patchbay_core::outbound::Origin;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::schema::Schema;
+
+/// A provider's declaration. Serializes as the gallery shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Stable name in addresses and in the database.
+    pub key: String,
+    /// Name for people.
+    pub label: String,
+    /// What kind of system it is.
+    pub category: Category,
+    /// One or two sentences for the gallery.
+    pub description: String,
+    /// The provider's own documentation.
+    pub docs: Url,
+    /// One connection per org while not disconnected.
+    pub exclusive: bool,
+    /// What a business notices when the connection fails.
+    pub impact: String,
+    /// How an account is opened.
+    pub auth: Auth,
+    /// Where its API lives; the first is used unless config says otherwise.
+    pub endpoints: Vec<Endpoint>,
+    /// Config field that names the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_field: Option<String>,
+    /// What a person fills in, secret fields included.
+    pub config: Schema,
+    /// What a connection may do; each can be switched off.
+    pub capabilities: Vec<Capability>,
+    /// What can be pulled.
+    #[serde(default)]
+    pub streams: Vec<Stream>,
+    /// What can be done at the provider.
+    #[serde(default)]
+    pub actions: Vec<Action>,
+    /// How fast it may be called.
+    pub rate_limit: RateLimit,
+}
+
+/// Kinds of external systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Point of sale.
+    Pos,
+}
+
+/// How an account is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// The way in.
+    pub kind: AuthKind,
+    /// Proof key for code exchange (RFC 7636) in consents.
+    pub pkce: Pkce,
+    /// What the credential must be allowed to do.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// Ways in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    /// A person pastes a token made at the provider.
+    AccessToken,
+}
+
+/// Proof key for code exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pkce {
+    /// The provider refuses consents without it.
+    Required,
+    /// The provider takes it.
+    On,
+    /// The provider does not know it, or there is no consent.
+    Off,
+}
+
+/// One place where the API lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Name, as the endpoint field of config says it.
+    pub name: String,
+    /// Root of the API.
+    pub base_url: Url,
+    /// Hosts (https) that may be given the credential.
+    pub hosts: Vec<String>,
+}
+
+/// Something a connection may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capability {
+    /// `sync_catalog`.
+    pub key: String,
+    /// For people.
+    pub label: String,
+}
+
+/// A kind of record that a sync pulls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// `catalog`.
+    pub key: String,
+    /// For people.
+    pub label: String,
+    /// What is counted: `objects`.
+    pub unit: String,
+    /// The capability it belongs to.
+    pub capability: String,
+    /// How much of it can be asked for.
+    pub modes: Vec<Mode>,
+    /// What the credential must be allowed to do for it.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// How much of a stream a sync asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What changed since the cursor.
+    Incremental,
+    /// What is dated within two times.
+    Range,
+    /// Everything.
+    Full,
+}
+
+/// Something that can be done at the provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// `post_product`.
+    pub key: String,
+    /// For people.
+    pub label: String,
+    /// The capability it belongs to.
+    pub capability: String,
+}
+
+/// How fast the provider may be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Calls per account...
+    pub requests: u32,
+    /// ...in this many seconds.
+    pub per_seconds: u32,
+    /// Where the numbers come from.
+    pub source: String,
+}
+
+/// A manifest that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("manifest of `{key}`: {problem}")]
+pub struct ManifestError {
+    /// Whose.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Manifest {
+    /// Reads and checks a `manifest.toml`.
+    ///
+    /// # Errors
+    /// It is no manifest, or it contradicts itself.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError {
+            key: "?".into(),
+            problem: error.to_string(),
+        })?;
+        match manifest.problem() {
+            Some(problem) => Err(ManifestError {
+                key: manifest.key,
+                problem,
+            }),
+            None => Ok(manifest),
+        }
+    }
+
+    /// A stream by its key.
+    #[must_use]
+    pub fn stream(&self, key: &str) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.key == key)
+    }
+
+    /// The endpoint that a checked config chooses.
+    #[must_use]
+    pub fn endpoint(&self, config: &Value) -> &Endpoint {
+        let chosen = self
+            .endpoint_field
+            .as_ref()
+            .and_then(|field| config.get(field))
+            .and_then(Value::as_str);
+        chosen
+            .and_then(|name| self.endpoints.iter().find(|endpoint| endpoint.name == name))
+            .unwrap_or(&self.endpoints[0])
+    }
+
+    fn problem(&self) -> Option<String> {
+        if !is_key(&self.key) {
+            return Some(format!(
+                "`{}` is no key: lower case letters, digits and `_` only",
+                self.key
+            ));
+        }
+        if self.endpoints.is_empty() {
+            return Some("no endpoint".into());
+        }
+        self.endpoints
+            .iter()
+            .find_map(Endpoint::problem)
+            .or_else(|| {
+                self.config
+                    .problem()
+                    .or_else(|| self.endpoint_field_problem())
+                    .or_else(|| repeated("capability", self.capabilities.iter().map(|it| &it.key)))
+                    .or_else(|| repeated("stream", self.streams.iter().map(|it| &it.key)))
+                    .or_else(|| repeated("action", self.actions.iter().map(|it| &it.key)))
+                    .or_else(|| self.unknown_capability())
+                    .or_else(|| self.stream_problem())
+            })
+    }
+
+    fn endpoint_field_problem(&self) -> Option<String> {
+        let field = self.endpoint_field.as_ref()?;
+        let Some(property) = self.config.properties.get(field) else {
+            return Some(format!("endpoint_field `{field}` is no field of config"));
+        };
+        let names: Vec<&String> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| &endpoint.name)
+            .collect();
+        let unknown = property
+            .choices
+            .iter()
+            .find(|choice| !names.contains(choice));
+        if property.choices.is_empty() {
+            return Some(format!(
+                "field `{field}` names the endpoint and must list its choices"
+            ));
+        }
+        unknown.map(|choice| format!("`{choice}` of field `{field}` is no endpoint"))
+    }
+
+    fn unknown_capability(&self) -> Option<String> {
+        let known: BTreeSet<&str> = self.capabilities.iter().map(|it| it.key.as_str()).collect();
+        let used = self
+            .streams
+            .iter()
+            .map(|it| &it.capability)
+            .chain(self.actions.iter().map(|it| &it.capability));
+        used.into_iter()
+            .find(|key| !known.contains(key.as_str()))
+            .map(|key| format!("capability `{key}` is not declared"))
+    }
+
+    fn stream_problem(&self) -> Option<String> {
+        self.streams.iter().find_map(|stream| {
+            if stream.modes.is_empty() {
+                return Some(format!("stream `{}` has no mode", stream.key));
+            }
+            let foreign = stream
+                .scopes
+                .iter()
+                .find(|scope| !self.auth.scopes.contains(scope));
+            foreign.map(|scope| {
+                format!(
+                    "scope `{scope}` of stream `{}` is not asked for",
+                    stream.key
+                )
+            })
+        })
+    }
+}
+
+impl Endpoint {
+    /// Origins that may be given the credential: https on the declared hosts.
+    #[must_use]
+    pub fn credential_origins(&self) -> Vec<Origin> {
+        let urls = self
+            .hosts
+            .iter()
+            .filter_map(|host| Url::parse(&format!("https://{host}")).ok());
+        urls.filter_map(|url| Origin::of(&url).ok()).collect()
+    }
+
+    fn problem(&self) -> Option<String> {
+        if self.base_url.scheme() != "https" {
+            return Some(format!("endpoint `{}` is not https", self.name));
+        }
+        let origins = self.credential_origins();
+        if origins.len() != self.hosts.len() {
+            return Some(format!("a host of endpoint `{}` is malformed", self.name));
+        }
+        match Origin::of(&self.base_url) {
+            Ok(origin) if origins.contains(&origin) => None,
+            _ => Some(format!(
+                "the base_url of endpoint `{}` is not among its hosts",
+                self.name
+            )),
+        }
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn repeated<'m>(what: &str, mut keys: impl Iterator<Item = &'m String>) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    keys.find_map(|key| {
+        if !is_key(key) {
+            Some(format!(
+                "`{key}` is no key of a {what}: lower case letters, digits and `_` only"
+            ))
+        } else if !seen.insert(key) {
+            Some(format!("{what} `{key}` is declared twice"))
+        } else {
+            None
+        }
+    })
+}

@@ -1,0 +1,126 @@
+//! Every provider, on one screen. To add one: its folder, its line in `builtin`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use patchbay_core::{
+    clock::Clock,
+    outbound::{Origin, Outbound, OutboundError},
+    secret::SecretFields,
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::{backoff::Backoff, provider::Provider, session::Session, square::Square};
+
+/// The providers of this process.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    providers: BTreeMap<String, Arc<dyn Provider>>,
+    overrides: BTreeMap<String, (Url, Origin)>,
+}
+
+/// A base URL was given for a provider that is not there, or is none.
+#[derive(Debug, thiserror::Error)]
+pub enum OverrideError {
+    /// No such provider.
+    #[error("there is no provider `{key}`; there are: {known}")]
+    Unknown {
+        /// As given.
+        key: String,
+        /// What there is.
+        known: String,
+    },
+    /// Not an http address.
+    #[error("base URL of provider `{key}`: {source}")]
+    Address {
+        /// As given.
+        key: String,
+        /// Why.
+        source: OutboundError,
+    },
+}
+
+impl Registry {
+    /// All providers.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let all: Vec<Arc<dyn Provider>> = vec![Arc::new(Square::new())];
+        let providers = all
+            .into_iter()
+            .map(|provider| (provider.manifest().key.clone(), provider))
+            .collect();
+        Self {
+            providers,
+            overrides: BTreeMap::new(),
+        }
+    }
+
+    /// Another root for a provider's API: a stand-in, or a variant on own premises.
+    /// The credential then goes to that origin and to no other.
+    ///
+    /// # Errors
+    /// No such provider, or no http address.
+    pub fn with_base_url(mut self, key: &str, url: Url) -> Result<Self, OverrideError> {
+        if !self.providers.contains_key(key) {
+            let known = self
+                .providers
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(OverrideError::Unknown {
+                key: key.into(),
+                known,
+            });
+        }
+        let origin = Origin::of(&url).map_err(|source| OverrideError::Address {
+            key: key.into(),
+            source,
+        })?;
+        self.overrides.insert(key.into(), (url, origin));
+        Ok(self)
+    }
+
+    /// A provider by its key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Arc<dyn Provider>> {
+        self.providers.get(key)
+    }
+
+    /// All providers in the order of their keys.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.providers.values()
+    }
+
+    /// Opens a connection of `provider` for work: picks the API's root and the
+    /// hosts that may see the credential.
+    #[must_use]
+    pub fn open(
+        &self,
+        provider: &dyn Provider,
+        outbound: Arc<Outbound>,
+        clock: Arc<dyn Clock>,
+        config: Value,
+        secret: SecretFields,
+        trace_context: Option<String>,
+    ) -> Session {
+        let manifest = provider.manifest();
+        let (base_url, credential_origins) = match self.overrides.get(&manifest.key) {
+            Some((url, origin)) => (url.clone(), vec![origin.clone()]),
+            None => {
+                let endpoint = manifest.endpoint(&config);
+                (endpoint.base_url.clone(), endpoint.credential_origins())
+            }
+        };
+        Session {
+            outbound,
+            base_url,
+            credential_origins,
+            config,
+            secret,
+            clock,
+            trace_context,
+            backoff: Backoff::default(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One connection opened for work: what a provider gets to act with. It knows no
+//! store and no queue; it ends with the job.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use patchbay_core::{
+    clock::Clock,
+    failure::FailureKind,
+    outbound::{Credential, Origin, Outbound, OutboundRequest, OutboundResponse},
+    secret::SecretFields,
+};
+use serde_json::Value;
+use url::Url;
+
+use crate::{backoff::Backoff, error::ProviderError};
+
+/// Everything a provider's code may use.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The one client.
+    pub outbound: Arc<Outbound>,
+    /// Root of the provider's API: the manifest's, or the operator's override.
+    pub base_url: Url,
+    /// Origins that may be given the credential.
+    pub credential_origins: Vec<Origin>,
+    /// Checked config of the connection.
+    pub config: Value,
+    /// Opened credential of the connection.
+    pub secret: SecretFields,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// W3C `traceparent` of the job.
+    pub trace_context: Option<String>,
+    /// How a refusal for haste is waited out.
+    pub backoff: Backoff,
+}
+
+impl Session {
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// An address below the root of the API. `path` begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> Url {
+        let mut url = self.base_url.clone();
+        let root = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{root}{path}"));
+        url
+    }
+
+    /// A secret field as a bearer token for this provider's hosts.
+    ///
+    /// # Errors
+    /// The credential has no such field.
+    pub fn bearer(&self, field: &str) -> Result<Credential, ProviderError> {
+        match self.secret.get(field) {
+            Some(secret) => Ok(Credential::bearer(
+                secret.clone(),
+                self.credential_origins.clone(),
+            )),
+            None => Err(ProviderError::new(
+                FailureKind::Auth,
+                format!("The connection has no {field}."),
+                "Set its credential anew.",
+            )),
+        }
+    }
+
+    /// Sends once, with the trace context of the job.
+    ///
+    /// # Errors
+    /// No complete answer came.
+    pub async fn send(
+        &self,
+        mut request: OutboundRequest,
+    ) -> Result<OutboundResponse, patchbay_core::outbound::OutboundError> {
+        request.trace_context.clone_from(&self.trace_context);
+        self.outbound.send(request).await
+    }
+}

@@ -1,0 +1,182 @@
+//! Stream `catalog`: items with their variations, categories, taxes, discounts, modifiers.
+//!
+//! Everything comes through the list, which knows no deleted objects. Changes come
+//! through the search, deleted objects included: its `begin_time` is exclusive, and the
+//! `latest_time` of its first page is the next cursor, because what changes while we page
+//! is later than that. A full run asks for `latest_time` before it lists, for the same reason.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    super::{client::Client, shape},
+    read_back, rfc3339, stored,
+};
+use crate::{
+    error::ProviderError,
+    provider::{Page, Pull, PullMode, PulledRecord},
+    walk::Walk,
+};
+
+/// What becomes a record.
+const TYPES: [&str; 5] = ["ITEM", "CATEGORY", "TAX", "DISCOUNT", "MODIFIER_LIST"];
+
+/// What the search is asked for on top: a change of a part does not always count as a
+/// change of the whole it belongs to.
+const PARTS: [&str; 2] = ["ITEM_VARIATION", "MODIFIER"];
+
+/// Most objects of a page, and most ids of a look-up.
+const MOST: usize = 1000;
+
+/// Where the stream stands between runs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    /// Square's `latest_time`.
+    latest_time: String,
+}
+
+/// Where a run stands.
+#[derive(Debug, Serialize, Deserialize)]
+struct Position {
+    walk: Walk,
+    /// Cursor of the stream when this run ends.
+    latest_time: String,
+}
+
+#[derive(Deserialize)]
+struct Objects {
+    #[serde(default)]
+    objects: Vec<Value>,
+    cursor: Option<String>,
+    latest_time: Option<String>,
+}
+
+pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
+    let position: Option<Position> = read_back(&pull.position, "position")?;
+    let cursor: Option<Cursor> = read_back(&pull.cursor, "cursor")?;
+    match (&pull.mode, cursor) {
+        (PullMode::Incremental, Some(cursor)) => changes(client, cursor, position).await,
+        (PullMode::Incremental, None) | (PullMode::Full, _) => {
+            everything(client, pull, position).await
+        }
+        (PullMode::Range { .. }, _) => Err(ProviderError::invalid(
+            "Square's catalog cannot be pulled by range.",
+            "Ask for an incremental or a full sync.",
+        )),
+    }
+}
+
+async fn everything(
+    client: &Client<'_>,
+    pull: &Pull,
+    position: Option<Position>,
+) -> Result<Page, ProviderError> {
+    let Position { walk, latest_time } = match position {
+        Some(position) => position,
+        None => {
+            let probe =
+                json!({ "object_types": ["ITEM"], "include_deleted_objects": true, "limit": 1 });
+            let probe: Objects = client.post("/v2/catalog/search", &probe).await?;
+            // A seller without a catalog has no latest time: then this run's start is one.
+            Position {
+                walk: Walk::default(),
+                latest_time: probe.latest_time.unwrap_or(rfc3339(pull.started_at)),
+            }
+        }
+    };
+    let types = TYPES.join(",");
+    let mut query = vec![("types", types.as_str())];
+    if let Some(cursor) = &walk.cursor {
+        query.push(("cursor", cursor));
+    }
+    let answer: Objects = client.get("/v2/catalog/list", &query).await?;
+    let records = answer
+        .objects
+        .into_iter()
+        .map(shape::catalog::record)
+        .collect::<Result<Vec<_>, _>>()?;
+    page(walk, records, answer.cursor, latest_time, true)
+}
+
+async fn changes(
+    client: &Client<'_>,
+    since: Cursor,
+    position: Option<Position>,
+) -> Result<Page, ProviderError> {
+    let (walk, known) = match position {
+        Some(Position { walk, latest_time }) => (walk, Some(latest_time)),
+        None => (Walk::default(), None),
+    };
+    let mut search = json!({
+        "object_types": TYPES.iter().chain(&PARTS).collect::<Vec<_>>(),
+        "include_deleted_objects": true,
+        "begin_time": since.latest_time,
+        "limit": MOST,
+    });
+    if let Some(cursor) = &walk.cursor {
+        search["cursor"] = json!(cursor);
+    }
+    let answer: Objects = client.post("/v2/catalog/search", &search).await?;
+    let latest_time = known.or(answer.latest_time).unwrap_or(since.latest_time);
+    let (parts, wholes): (Vec<Value>, Vec<Value>) = answer
+        .objects
+        .into_iter()
+        .partition(|object| PARTS.contains(&shape::text(object, "type")));
+    let missing = missing_wholes(&parts, &wholes);
+    let found = look_up(client, &missing).await?;
+    let records = wholes
+        .into_iter()
+        .chain(found)
+        .map(shape::catalog::record)
+        .collect::<Result<Vec<_>, _>>()?;
+    page(walk, records, answer.cursor, latest_time, false)
+}
+
+/// Ids of the items and lists whose parts changed and that are not on this page themselves.
+fn missing_wholes(parts: &[Value], wholes: &[Value]) -> Vec<String> {
+    let here: BTreeSet<&str> = wholes
+        .iter()
+        .map(|object| shape::text(object, "id"))
+        .collect();
+    let owners: BTreeSet<&str> = parts
+        .iter()
+        .map(|part| match shape::text(part, "type") {
+            "MODIFIER" => shape::text(&part["modifier_data"], "modifier_list_id"),
+            _ => shape::text(&part["item_variation_data"], "item_id"),
+        })
+        .filter(|id| !id.is_empty() && !here.contains(id))
+        .collect();
+    owners.into_iter().map(str::to_owned).collect()
+}
+
+async fn look_up(client: &Client<'_>, ids: &[String]) -> Result<Vec<Value>, ProviderError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = json!({ "object_ids": ids, "include_deleted_objects": true });
+    let answer: Objects = client.post("/v2/catalog/batch-retrieve", &request).await?;
+    Ok(answer.objects)
+}
+
+fn page(
+    walk: Walk,
+    records: Vec<PulledRecord>,
+    next: Option<String>,
+    latest_time: String,
+    complete: bool,
+) -> Result<Page, ProviderError> {
+    let next = walk.after(&records, next)?;
+    let (next, cursor) = match next {
+        Some(walk) => (Some(stored(&Position { walk, latest_time })), None),
+        None => (None, Some(stored(&Cursor { latest_time }))),
+    };
+    Ok(Page {
+        records,
+        next,
+        cursor,
+        total: None,
+        complete,
+    })
+}

@@ -1,0 +1,69 @@
+//! What Square's streams have in common: positions, times, the choice of locations.
+//! One file per stream.
+
+pub(super) mod catalog;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::client::Location;
+use crate::{error::ProviderError, session::Session};
+
+/// The locations that the connection's config keeps: all, or those it names.
+pub(super) fn chosen_locations(
+    session: &Session,
+    all: Vec<Location>,
+) -> Result<Vec<String>, ProviderError> {
+    let all: Vec<String> = all.into_iter().map(|location| location.id).collect();
+    let chosen = filter(session);
+    if chosen.is_empty() {
+        return Ok(all);
+    }
+    match chosen.iter().find(|id| !all.contains(id)) {
+        Some(unknown) => Err(ProviderError::invalid(
+            format!(
+                "This Square seller has no location `{unknown}`; there are: {}.",
+                all.join(", ")
+            ),
+            "Correct the connection's location_ids.",
+        )),
+        None => Ok(chosen),
+    }
+}
+
+/// The locations that config names; empty means all.
+fn filter(session: &Session) -> Vec<String> {
+    let named = session.config.get("location_ids").and_then(Value::as_array);
+    named
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Reads back a position or cursor that this provider wrote.
+fn read_back<T: DeserializeOwned>(
+    value: &Option<Value>,
+    what: &str,
+) -> Result<Option<T>, ProviderError> {
+    value
+        .as_ref()
+        .map(T::deserialize)
+        .transpose()
+        .map_err(|error| {
+            ProviderError::invalid(
+                format!("The stored {what} of this stream cannot be read: {error}."),
+                "Run a full sync of the stream: it writes a new one.",
+            )
+        })
+}
+
+fn stored<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).expect("positions are plain values")
+}
+
+fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
