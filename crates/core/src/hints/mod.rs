@@ -15,6 +15,12 @@ use crate::{
     store::jobs::Due,
 };
 
+pub mod memory;
+pub mod redis;
+
+pub use memory::MemoryHints;
+pub use redis::RedisHints;
+
 /// Ids held per org and queue; the rest waits in the table.
 pub const HINTS_PER_TURN: usize = 1_000;
 
@@ -38,21 +44,28 @@ pub enum Signal {
 pub trait Hints: Send + Sync + fmt::Debug {
     /// Step 2. Adds hints after the commit; at most [`HINTS_PER_TURN`] are kept per
     /// org and queue. An id that is already waiting is not doubled where that is cheap.
+    /// With no hints it only wakes a waiter where hints are left.
     async fn push(&self, queue: Queue, due: &[Due]) -> Result<(), HintsAway>;
 
     /// Step 3. Takes at most `limit` ids, one org after the other, passing over `skip`.
     /// Returns at once.
     async fn pop(&self, queue: Queue, limit: usize, skip: &[OrgId]) -> Result<Popped, HintsAway>;
 
-    /// Waits until a hint may be there for this queue, at most `patience`.
+    /// Waits until a hint may be there for this queue, at most `patience`. Do not drop it
+    /// while it waits: it may swallow the wake-up meant for another process.
     async fn wait(&self, queue: Queue, patience: Duration) -> Result<(), HintsAway>;
 
-    /// Orgs whose lists ran low or that wait, so that the scheduler tops up only those:
-    /// ids waiting per org of a queue.
-    async fn depth(&self, queue: Queue) -> Result<Vec<(OrgId, usize)>, HintsAway>;
+    /// Ids that wait for each of these orgs, in order, so that a scheduler tops up only
+    /// the lists that ran low.
+    async fn depth(&self, queue: Queue, orgs: &[OrgId]) -> Result<Vec<usize>, HintsAway>;
 
     /// Tells every process to look at something again. Best effort.
-    async fn signal(&self, signal: Signal) -> Result<(), HintsAway>;
+    async fn signal(&self, signal: Signal) -> Result<(), HintsAway> {
+        self.signal_all(&[signal]).await
+    }
+
+    /// The same for many things, in one message.
+    async fn signal_all(&self, signals: &[Signal]) -> Result<(), HintsAway>;
 
     /// Signals from every process, this one included. Lagging readers lose the oldest.
     fn signals(&self) -> broadcast::Receiver<Signal>;
@@ -66,6 +79,9 @@ pub trait Hints: Send + Sync + fmt::Debug {
 pub struct Popped {
     /// Hints, in fair order.
     pub due: Vec<Due>,
-    /// Whether more than one org still waits in this queue.
+    /// Whether hints of more than one org are left in this queue.
     pub several_wait: bool,
 }
+
+/// Signals kept for a reader that is slower than they come; each is 40 bytes.
+const SIGNALS_KEPT: usize = 16_384;
