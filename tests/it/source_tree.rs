@@ -90,7 +90,7 @@ fn is_text(path: &Path) -> bool {
     ];
     match path.extension().and_then(|extension| extension.to_str()) {
         Some(extension) => EXTENSIONS.contains(&extension),
-        // Makefile, scripts.
+        // Makefile and scripts; a licence stays as its authors wrote it.
         None => path.file_name().is_some_and(|name| name != "LICENSE"),
     }
 }

@@ -16,7 +16,7 @@ const DRAWERS: [&str; 10] = [
 
 /// Text that must not stay in the tree, and what to do instead. Assembled from halves, so that
 /// this file does not contain them.
-const LEFTOVERS: [(&str, &str); 9] = [
+const LEFTOVERS: [(&str, &str); 8] = [
     (
         concat!("todo", "!("),
         "write it, or return an error that says it is not supported",
@@ -43,10 +43,6 @@ const LEFTOVERS: [(&str, &str); 9] = [
         concat!("#[ig", "nore"),
         "make the test run everywhere, or delete it",
     ),
-    (
-        concat!("std::println", "!("),
-        "log with tracing; the command line prints in one place",
-    ),
 ];
 
 /// Beginnings of paths that exist on one machine only.
@@ -58,15 +54,15 @@ const MACHINE_PATHS: [&str; 4] = [
 ];
 
 /// What a provider's folder may hold (a file, or a folder for a role in several files), so that
-/// knowing one is knowing all. `fixtures` and test files come beside them.
+/// knowing one is knowing all. `shape` turns the provider's objects into unified records.
 const PROVIDER_PARTS: [&str; 7] = [
     "manifest.toml",
     "mod",
     "client",
+    "shape",
     "streams",
     "actions",
     "webhook",
-    "fixtures",
 ];
 const PROVIDER_MUST_HAVE: [&str; 3] = ["manifest.toml", "mod", "client"];
 

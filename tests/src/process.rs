@@ -68,6 +68,12 @@ impl Process {
         })
     }
 
+    /// The system's id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `GET /readyz` on this loopback port answers 200.
     ///
     /// # Errors
