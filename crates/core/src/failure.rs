@@ -34,6 +34,28 @@ pub enum FailureKind {
     Internal,
 }
 
+impl FailureKind {
+    /// The name used in answers and in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Scope => "scope",
+            Self::RateLimited => "rate_limited",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::ProviderDown => "provider_down",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::UnknownOutcome => "unknown_outcome",
+            Self::Blocked => "blocked",
+            Self::Deadline => "deadline",
+            Self::Crash => "crash",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// A failure as it is stored and shown. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

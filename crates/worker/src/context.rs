@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use patchbay_core::{clock::Clock, hints::Hints, store::Store};
+use patchbay_core::{clock::Clock, hints::Hints, outbound::Outbound, store::Store, vault::Vault};
+use patchbay_providers::Registry;
 
 /// The process's parts that bodies work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,4 +15,10 @@ pub struct Context {
     pub hints: Arc<dyn Hints>,
     /// The time of day, for what is not a lease or `run_at`.
     pub clock: Arc<dyn Clock>,
+    /// Opens and closes credentials.
+    pub vault: Arc<Vault>,
+    /// Every provider.
+    pub providers: Arc<Registry>,
+    /// The one HTTP client.
+    pub outbound: Arc<Outbound>,
 }

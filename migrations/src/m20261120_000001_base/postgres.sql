@@ -111,7 +111,7 @@ create table records (
     org_id          uuid not null references orgs (id),
     kind            text not null,
     data            jsonb not null,
-    raw             json not null,
+    raw             jsonb not null,
     content_hash    bytea not null,
     source_version  bigint,
     generation      bigint not null,

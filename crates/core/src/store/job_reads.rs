@@ -47,6 +47,8 @@ pub struct JobPicture {
     pub max_attempts: i32,
     /// Deaths of its process that it is charged with.
     pub crashes: i32,
+    /// Grows with every claim and cancel: orders two pictures of one job.
+    pub lease_epoch: i64,
     /// It runs once more when it ends.
     pub again: bool,
     /// A [`crate::progress::Progress`], once it has any.
@@ -84,6 +86,7 @@ impl From<crate::entities::job::Model> for JobPicture {
             attempt: row.attempt,
             max_attempts: row.max_attempts,
             crashes: row.crashes,
+            lease_epoch: row.lease_epoch,
             again: row.again,
             progress: row.progress,
             progress_no: row.progress_no,
@@ -141,6 +144,7 @@ fn pictures() -> sea_orm::Select<Entity> {
         Column::Attempt,
         Column::MaxAttempts,
         Column::Crashes,
+        Column::LeaseEpoch,
         Column::Again,
         Column::Progress,
         Column::ProgressNo,

@@ -10,6 +10,15 @@ use sea_orm::{
 
 use crate::clock::Clock;
 
+pub mod api_keys;
+pub mod connect;
+pub mod connections;
+pub mod credentials;
+pub mod events;
+pub mod health;
+pub mod orgs;
+pub mod streams;
+pub mod records;
 pub mod idempotency;
 pub mod job_reads;
 mod fault;

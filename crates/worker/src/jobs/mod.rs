@@ -7,15 +7,16 @@
 //! `JobRun::begin_fenced`, looks at `JobRun::stop` between steps, and must not
 //! block its thread: one that is deaf to its deadline ends the process.
 
-use patchbay_core::{
-    failure::{Failure, FailureKind},
-    job::{JobError, JobKind, Next},
-};
+use patchbay_core::job::{JobError, JobKind};
 use serde_json::Value;
 
 use crate::{context::Context, run::JobRun};
 
+mod connection_test;
+mod health_check;
 mod noop;
+pub mod opening;
+mod sync;
 
 /// Runs the body of a claimed job.
 ///
@@ -24,17 +25,8 @@ mod noop;
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     match run.job.kind {
         JobKind::Noop => noop::run(run, ctx).await,
-        JobKind::ConnectionTest | JobKind::HealthCheck | JobKind::Sync => Err(no_body(run.job.kind)),
-    }
-}
-
-fn no_body(kind: JobKind) -> JobError {
-    JobError {
-        next: Next::Fail,
-        failure: Failure::new(
-            FailureKind::Internal,
-            format!("this worker has no body for {kind:?}"),
-            "Run a worker of the version that enqueued the job.",
-        ),
+        JobKind::ConnectionTest => connection_test::run(run, ctx).await,
+        JobKind::HealthCheck => health_check::run(run, ctx).await,
+        JobKind::Sync => sync::run(run, ctx).await,
     }
 }

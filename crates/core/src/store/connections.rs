@@ -1,0 +1,398 @@
+//! Connections: made pending, active once tested, disconnected at the end.
+//! Every change that depends on the present row locks it first.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, SqlErr,
+    sea_query::{Expr, ExprTrait, LockType},
+};
+use serde_json::{Value, json};
+
+use super::{Store, StoreError, events::NewEvent};
+use crate::{
+    connection::{ConnectionStatus, Health},
+    entities::{connection, credential, job},
+    events::EventKind,
+    failure::Failure,
+    ids::{ConnectionId, JobId, OrgId},
+    job::JobState,
+};
+
+/// A connection to be made.
+#[derive(Debug, Clone)]
+pub struct NewConnection {
+    /// Whose.
+    pub org: OrgId,
+    /// Key of the provider.
+    pub provider: String,
+    /// For people.
+    pub name: String,
+    /// Checked against the manifest's schema, without secrets.
+    pub config: Value,
+    /// Whether an org may have only one of this provider.
+    pub exclusive: bool,
+    /// Who asked.
+    pub created_by: String,
+}
+
+/// What became of an insert.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inserted {
+    /// A pending connection.
+    New(Box<connection::Model>),
+    /// The org has one of this exclusive provider already.
+    Taken,
+}
+
+/// Which connections to read. Pages go from old to new.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionFilter {
+    /// Only of this provider.
+    pub provider: Option<String>,
+    /// Only in this state.
+    pub status: Option<ConnectionStatus>,
+    /// Only those after this one.
+    pub after: Option<ConnectionId>,
+}
+
+/// What a passed test brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestedAccount {
+    /// The provider's own id of the account.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Store {
+    /// Makes a pending connection.
+    ///
+    /// # Errors
+    /// The database. A second connection of an exclusive provider is no error but [`Inserted::Taken`];
+    /// the transaction can only be rolled back then.
+    pub async fn insert_connection(&self, tx: &DatabaseTransaction, new: NewConnection) -> Result<Inserted, StoreError> {
+        let now = self.clock().now();
+        let row = connection::Model {
+            id: ConnectionId::new(self.clock()),
+            org_id: new.org,
+            provider: new.provider,
+            name: new.name,
+            config: new.config,
+            status: ConnectionStatus::Pending,
+            health: Health::Unknown,
+            exclusive: new.exclusive,
+            account_key: None,
+            account_name: None,
+            capabilities_off: json!([]),
+            error_count: 0,
+            last_error: None,
+            last_error_at: None,
+            last_success_at: None,
+            last_checked_at: None,
+            last_synced_at: None,
+            version: 1,
+            created_by: new.created_by,
+            created_at: now,
+            updated_at: now,
+            disconnected_at: None,
+        };
+        let inserted =
+            connection::Entity::insert(connection::ActiveModel::from(row.clone())).exec_without_returning(tx).await;
+        if let Err(error) = inserted {
+            return if is_unique_violation(&error) { Ok(Inserted::Taken) } else { Err(error.into()) };
+        }
+        let event = NewEvent::new(row.org_id, EventKind::ConnectionCreated, &row.created_by)
+            .connection(row.id)
+            .data(json!({ "provider": row.provider, "name": row.name }));
+        self.record_event(tx, event).await?;
+        Ok(Inserted::New(Box::new(row)))
+    }
+
+    /// One connection of an org.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn connection(
+        &self,
+        db: &impl ConnectionTrait,
+        org: OrgId,
+        id: ConnectionId,
+    ) -> Result<Option<connection::Model>, StoreError> {
+        Ok(connection::Entity::find_by_id(id).filter(connection::Column::OrgId.eq(org)).one(db).await?)
+    }
+
+    /// The connection of an exclusive provider that is not disconnected.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn live_connection_of(
+        &self,
+        org: OrgId,
+        provider: &str,
+    ) -> Result<Option<connection::Model>, StoreError> {
+        Ok(connection::Entity::find()
+            .filter(connection::Column::OrgId.eq(org))
+            .filter(connection::Column::Provider.eq(provider))
+            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
+            .one(self.db())
+            .await?)
+    }
+
+    /// One connection, its row held until the transaction ends. Parking, unparking and
+    /// replacing a credential all hold it, so they cannot pass each other.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn lock_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        id: ConnectionId,
+    ) -> Result<Option<connection::Model>, StoreError> {
+        Ok(connection::Entity::find_by_id(id)
+            .filter(connection::Column::OrgId.eq(org))
+            .lock(LockType::NoKeyUpdate)
+            .one(tx)
+            .await?)
+    }
+
+    /// A page of an org's connections, oldest first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn connections(
+        &self,
+        org: OrgId,
+        filter: &ConnectionFilter,
+        limit: u64,
+    ) -> Result<Vec<connection::Model>, StoreError> {
+        let mut query = connection::Entity::find().filter(connection::Column::OrgId.eq(org));
+        if let Some(provider) = &filter.provider {
+            query = query.filter(connection::Column::Provider.eq(provider));
+        }
+        if let Some(status) = filter.status {
+            query = query.filter(connection::Column::Status.eq(status));
+        }
+        if let Some(after) = filter.after {
+            query = query.filter(connection::Column::Id.gt(after));
+        }
+        Ok(query.order_by_asc(connection::Column::Id).limit(limit).all(self.db()).await?)
+    }
+
+    /// Writes the columns that are set in `change` and moves `version` on. The caller
+    /// holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn update_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        mut change: connection::ActiveModel,
+    ) -> Result<connection::Model, StoreError> {
+        change.id = Set(row.id);
+        change.version = Set(row.version + 1);
+        change.updated_at = Set(self.clock().now());
+        Ok(connection::Entity::update(change).exec(tx).await?)
+    }
+
+    /// A test passed: the connection works, with this account. The caller holds the row
+    /// and has made the tested credential current.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn activate_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        config: Value,
+        account: &TestedAccount,
+        actor: &str,
+    ) -> Result<connection::Model, StoreError> {
+        let now = self.clock().now();
+        let updated = self
+            .update_connection(
+                tx,
+                row,
+                connection::ActiveModel {
+                    config: Set(config),
+                    status: Set(if row.status == ConnectionStatus::Disabled { row.status } else { ConnectionStatus::Active }),
+                    health: Set(Health::Healthy),
+                    account_key: Set(Some(account.key.clone())),
+                    account_name: Set(Some(account.name.clone())),
+                    error_count: Set(0),
+                    last_success_at: Set(Some(now)),
+                    last_checked_at: Set(Some(now)),
+                    ..Default::default()
+                },
+            )
+            .await?;
+        let event = NewEvent::new(row.org_id, EventKind::ConnectionActivated, actor)
+            .connection(row.id)
+            .data(json!({ "account": account.name }));
+        self.record_event(tx, event).await?;
+        Ok(updated)
+    }
+
+    /// Work with the connection went wrong. `status` is set where the failure settles it
+    /// (a refused credential); health follows. The caller holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_failure(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        failure: &Failure,
+        status: Option<ConnectionStatus>,
+    ) -> Result<connection::Model, StoreError> {
+        let count = row.error_count.saturating_add(1);
+        let stored = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
+            what: "connections.last_error",
+            why: error.to_string(),
+        })?;
+        let change = connection::ActiveModel {
+            status: Set(status.unwrap_or(row.status)),
+            // One failure is not an outage; three in a row, or a refusal, are.
+            health: Set(if status.is_some() || count >= 3 { Health::Failing } else { Health::Degraded }),
+            error_count: Set(count),
+            last_error: Set(Some(stored)),
+            last_error_at: Set(Some(self.clock().now())),
+            ..Default::default()
+        };
+        self.update_connection(tx, row, change).await
+    }
+
+    /// Work with the connection went well. The caller holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_success(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        synced: bool,
+    ) -> Result<connection::Model, StoreError> {
+        let now = self.clock().now();
+        let mut change = connection::ActiveModel {
+            health: Set(Health::Healthy),
+            error_count: Set(0),
+            last_success_at: Set(Some(now)),
+            ..Default::default()
+        };
+        if synced {
+            change.last_synced_at = Set(Some(now));
+        } else {
+            change.last_checked_at = Set(Some(now));
+        }
+        self.update_connection(tx, row, change).await
+    }
+
+    /// Switches a connection off or on. Off parks its waiting jobs; on is for the caller to
+    /// follow with `unpark`. The caller holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn set_enabled(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        enabled: bool,
+        actor: &str,
+    ) -> Result<connection::Model, StoreError> {
+        let (status, kind) = if enabled {
+            // Never tested with success: switching it on again does not make it work.
+            let tested = row.account_key.is_some();
+            (if tested { ConnectionStatus::Active } else { ConnectionStatus::Pending }, EventKind::ConnectionEnabled)
+        } else {
+            (ConnectionStatus::Disabled, EventKind::ConnectionDisabled)
+        };
+        let change = connection::ActiveModel { status: Set(status), ..Default::default() };
+        let updated = self.update_connection(tx, row, change).await?;
+        self.record_event(tx, NewEvent::new(row.org_id, kind, actor).connection(row.id)).await?;
+        Ok(updated)
+    }
+
+    /// Disconnects: the credential is emptied, waiting and running jobs are cancelled,
+    /// records stay. The caller holds the row. Returns the cancelled jobs.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn disconnect(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        actor: &str,
+    ) -> Result<(connection::Model, Vec<JobId>), StoreError> {
+        self.revoke_credential(tx, row.org_id, row.id, actor).await?;
+        let open: Vec<JobId> = job::Entity::find()
+            .select_only()
+            .column(job::Column::Id)
+            .filter(job::Column::ConnectionId.eq(row.id))
+            .filter(job::Column::State.is_in([JobState::Queued, JobState::Parked, JobState::Running]))
+            .order_by_asc(job::Column::Id)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        for &id in &open {
+            self.jobs().cancel(tx, row.org_id, id).await?;
+        }
+        let change = connection::ActiveModel {
+            status: Set(ConnectionStatus::Disconnected),
+            health: Set(Health::Unknown),
+            disconnected_at: Set(Some(self.clock().now())),
+            ..Default::default()
+        };
+        let updated = self.update_connection(tx, row, change).await?;
+        self.record_event(tx, NewEvent::new(row.org_id, EventKind::ConnectionDisconnected, actor).connection(row.id))
+            .await?;
+        Ok((updated, open))
+    }
+
+    /// Disconnects connections that stayed pending since before `made_before`, at most `limit`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn prune_pending(&self, made_before: DateTime<Utc>, limit: u64) -> Result<u64, StoreError> {
+        let tx = self.begin().await?;
+        let rows = connection::Entity::find()
+            .filter(connection::Column::Status.eq(ConnectionStatus::Pending))
+            .filter(connection::Column::CreatedAt.lt(made_before))
+            // A credential in force means that a test passed once.
+            .filter(
+                Expr::exists(
+                    sea_orm::sea_query::Query::select()
+                        .column(credential::Column::Id)
+                        .from(credential::Entity)
+                        .and_where(
+                            Expr::col((credential::Entity, credential::Column::ConnectionId))
+                                .equals((connection::Entity, connection::Column::Id)),
+                        )
+                        .to_owned(),
+                )
+                .not(),
+            )
+            .order_by_asc(connection::Column::Id)
+            .limit(limit)
+            .lock(LockType::NoKeyUpdate)
+            .all(&tx)
+            .await?;
+        let mut pruned = 0;
+        for row in rows {
+            self.disconnect(&tx, &row, "system").await?;
+            self.record_event(
+                &tx,
+                NewEvent::new(row.org_id, EventKind::ConnectionPruned, "system").connection(row.id),
+            )
+            .await?;
+            pruned += 1;
+        }
+        tx.commit().await?;
+        Ok(pruned)
+    }
+}
+
+fn is_unique_violation(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}

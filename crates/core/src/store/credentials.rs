@@ -1,0 +1,126 @@
+//! Credentials: sealed, versioned, never returned. The vault closes and opens
+//! them; what stays after a disconnect is a tombstone without secret.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::Expr,
+};
+
+use super::{Store, StoreError};
+use crate::{
+    entities::credential,
+    ids::{ConnectionId, CredentialId, OrgId},
+};
+
+/// A closed credential that is to become current.
+#[derive(Debug, Clone)]
+pub struct NewCredential {
+    /// Its id, which the ciphertext is bound to.
+    pub id: CredentialId,
+    /// What the vault closed.
+    pub sealed: Vec<u8>,
+    /// What people may see of each field.
+    pub mask: serde_json::Value,
+    /// When it stops working, where that is known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Who set it.
+    pub created_by: String,
+}
+
+impl Store {
+    /// The credential in force, if the connection has one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn current_credential(
+        &self,
+        db: &impl ConnectionTrait,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<Option<credential::Model>, StoreError> {
+        Ok(credential::Entity::find()
+            .filter(credential::Column::OrgId.eq(org))
+            .filter(credential::Column::ConnectionId.eq(connection))
+            .filter(credential::Column::RevokedAt.is_null())
+            .one(db)
+            .await?)
+    }
+
+    /// Makes a credential current; the one before it becomes a tombstone. The caller
+    /// holds the connection's row ([`Store::lock_connection`]). Returns the new version.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn replace_credential(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        connection: ConnectionId,
+        new: NewCredential,
+    ) -> Result<i64, StoreError> {
+        self.revoke_credential(tx, org, connection, &new.created_by).await?;
+        let newest = credential::Entity::find()
+            .filter(credential::Column::ConnectionId.eq(connection))
+            .order_by_desc(credential::Column::Version)
+            .one(tx)
+            .await?;
+        let version = newest.map_or(1, |row| row.version + 1);
+        credential::Entity::insert(credential::ActiveModel {
+            id: Set(new.id),
+            org_id: Set(org),
+            connection_id: Set(connection),
+            version: Set(version),
+            sealed: Set(Some(new.sealed)),
+            mask: Set(new.mask),
+            expires_at: Set(new.expires_at),
+            created_by: Set(new.created_by),
+            created_at: Set(self.clock().now()),
+            revoked_by: Set(None),
+            revoked_at: Set(None),
+        })
+        .exec_without_returning(tx)
+        .await?;
+        Ok(version)
+    }
+
+    /// Empties the credential in force; who and when stays. True if there was one.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn revoke_credential(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        connection: ConnectionId,
+        by: &str,
+    ) -> Result<bool, StoreError> {
+        let done = credential::Entity::update_many()
+            .col_expr(credential::Column::Sealed, Expr::value(None::<Vec<u8>>))
+            .col_expr(credential::Column::RevokedAt, Expr::value(self.clock().now()))
+            .col_expr(credential::Column::RevokedBy, Expr::value(by))
+            .filter(credential::Column::OrgId.eq(org))
+            .filter(credential::Column::ConnectionId.eq(connection))
+            .filter(credential::Column::RevokedAt.is_null())
+            .exec(tx)
+            .await?;
+        Ok(done.rows_affected > 0)
+    }
+
+    /// Every version of a connection's credential, newest first, tombstones included.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn credential_history(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<Vec<credential::Model>, StoreError> {
+        Ok(credential::Entity::find()
+            .filter(credential::Column::OrgId.eq(org))
+            .filter(credential::Column::ConnectionId.eq(connection))
+            .order_by_desc(credential::Column::Version)
+            .all(self.db())
+            .await?)
+    }
+}

@@ -1,0 +1,175 @@
+//! Tries a candidate credential and config at the provider. Only what has passed
+//! becomes current; what has failed changes nothing that works.
+
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::connection,
+    events::EventKind,
+    failure::{Failure, FailureKind},
+    ids::CredentialId,
+    job::{JobError, Next, SealedArgs},
+    job_args::ConnectionTestArgs,
+    secret::SecretFields,
+    store::{connections::TestedAccount, credentials::NewCredential, events::NewEvent, jobs::Due},
+};
+use patchbay_providers::{Account, ProviderError};
+use serde_json::{Value, json};
+
+use super::opening::{self, args, fail, signal, vault_error};
+use crate::{context::Context, run::JobRun};
+
+/// The body of `connection_test`. Its result names the account that the credential opens.
+///
+/// # Errors
+/// The provider refused or did not answer, or the credential opens another account.
+pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
+    let args: ConnectionTestArgs = args(run)?;
+    let (row, provider) = opening::find(run, ctx).await?;
+    let candidate = candidate(run, ctx, &row).await?;
+    let secret = match &candidate {
+        Some(secret) => secret.clone(),
+        None => opening::open(run, ctx).await?.session.secret,
+    };
+    let session = opening::session(run, ctx, &*provider, args.config.clone(), secret);
+    run.log.info("asking the provider whose account this credential opens", json!({})).await;
+    let tested = tokio::select! {
+        tested = provider.test(&session) => tested,
+        () = run.stop.cancelled() => return Err(run.released()),
+    };
+    let account = match tested {
+        Ok(account) => account,
+        Err(error) => return refused(run, ctx, &row, error).await,
+    };
+    if row.account_key.as_ref().is_some_and(|key| *key != account.key) {
+        return other_account(run, ctx, &row, &account).await;
+    }
+    adopt(run, ctx, &row, args.config, candidate, &account).await?;
+    run.log.info("the credential works", json!({ "account": account.name })).await;
+    Ok(json!({ "account": account }))
+}
+
+/// The new credential that came sealed with the job, if one came.
+async fn candidate(run: &JobRun, ctx: &Context, row: &connection::Model) -> Result<Option<SecretFields>, JobError> {
+    let (Some(bytes), Some(key_id)) = (run.job.sealed.clone(), run.job.sealed_key.clone()) else { return Ok(None) };
+    let sealed = SealedArgs { bytes, key_id };
+    ctx.vault.open_args(row.org_id, run.job.id, &sealed).map(Some).map_err(vault_error)
+}
+
+/// Makes the candidate current and lets waiting work go on, in one transaction.
+async fn adopt(
+    run: &JobRun,
+    ctx: &Context,
+    row: &connection::Model,
+    config: Value,
+    candidate: Option<SecretFields>,
+    account: &Account,
+) -> Result<(), JobError> {
+    let tx = run.begin_fenced().await?;
+    let Some(held) = ctx.store.lock_connection(&tx, row.org_id, row.id).await? else {
+        return Err(fail(FailureKind::Invalid, "the connection is gone", "Connect the account again."));
+    };
+    if held.status == ConnectionStatus::Disconnected {
+        return Err(fail(
+            FailureKind::Invalid,
+            "the connection was disconnected while its credential was tested",
+            "Connect the account again.",
+        ));
+    }
+    let actor = &run.job.requested_by;
+    if let Some(secret) = candidate {
+        let id = CredentialId::new(ctx.store.clock());
+        let sealed =
+            ctx.vault.close_credential(&ctx.store, &tx, held.org_id, held.id, id, &secret).await.map_err(vault_error)?;
+        let new = NewCredential {
+            id,
+            sealed,
+            mask: json!(secret.masks()),
+            expires_at: None,
+            created_by: actor.clone(),
+        };
+        ctx.store.replace_credential(&tx, held.org_id, held.id, new).await?;
+    }
+    let tested = TestedAccount { key: account.key.clone(), name: account.name.clone() };
+    let updated = ctx.store.activate_connection(&tx, &held, config, &tested, actor).await?;
+    let released = if updated.status == ConnectionStatus::Active {
+        ctx.store.jobs().unpark(&tx, held.id).await?
+    } else {
+        Vec::new()
+    };
+    tx.commit().await?;
+    hint(ctx, &released).await;
+    signal(run, ctx, row).await;
+    Ok(())
+}
+
+/// Unparked jobs may be due at once; without the hint they wait for the next poll.
+async fn hint(ctx: &Context, released: &[Due]) {
+    for queue in patchbay_core::job::Queue::ALL {
+        if let Err(away) = ctx.hints.push(queue, released).await {
+            tracing::debug!(%away, "hints not pushed");
+            return;
+        }
+    }
+}
+
+async fn refused(
+    run: &JobRun,
+    ctx: &Context,
+    row: &connection::Model,
+    error: ProviderError,
+) -> Result<Value, JobError> {
+    let failure = error.failure();
+    run.log.warn(&failure.message, json!({ "kind": failure.kind, "code": failure.code })).await;
+    let mut end = error.into_job_error(ctx.clock.now(), None);
+    // A candidate that is refused has nothing to wait for: its test has failed.
+    if matches!(end.next, Next::Park { .. }) {
+        end.next = Next::Fail;
+    }
+    if end.next == Next::Fail {
+        note_failed_test(run, ctx, row, &failure).await?;
+    }
+    Err(end)
+}
+
+async fn other_account(
+    run: &JobRun,
+    ctx: &Context,
+    row: &connection::Model,
+    account: &Account,
+) -> Result<Value, JobError> {
+    let failure = Failure::new(
+        FailureKind::Invalid,
+        format!(
+            "this credential opens the account `{}`, but the connection belongs to `{}`",
+            account.name,
+            row.account_name.as_deref().unwrap_or_default()
+        ),
+        "Use a credential of the same account, or disconnect this one and make a new connection: \
+         the records of two accounts are never mixed.",
+    );
+    note_failed_test(run, ctx, row, &failure).await?;
+    Err(JobError { next: Next::Fail, failure })
+}
+
+async fn note_failed_test(
+    run: &JobRun,
+    ctx: &Context,
+    row: &connection::Model,
+    failure: &Failure,
+) -> Result<(), JobError> {
+    let tx = run.begin_fenced().await?;
+    if let Some(held) = ctx.store.lock_connection(&tx, row.org_id, row.id).await? {
+        // What is in force keeps its state: only the candidate was refused.
+        if held.status == ConnectionStatus::Pending {
+            ctx.store.note_failure(&tx, &held, failure, None).await?;
+        }
+        let event = NewEvent::new(row.org_id, EventKind::ConnectionTestFailed, &run.job.requested_by)
+            .connection(row.id)
+            .job(run.job.id)
+            .data(json!({ "failure": failure }));
+        ctx.store.record_event(&tx, event).await?;
+    }
+    tx.commit().await?;
+    signal(run, ctx, row).await;
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Opening a connection for work: row, credential, session; and what a refusal
+//! by the provider does to the connection.
+
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::connection,
+    events::EventKind,
+    failure::{Failure, FailureKind},
+    hints::Signal,
+    ids::{ConnectionId, OrgId},
+    job::{JobError, Next},
+    secret::SecretFields,
+    store::events::NewEvent,
+    vault::VaultError,
+};
+use patchbay_providers::{AuthKind, Provider, ProviderError, Session};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use crate::{context::Context, run::JobRun};
+
+/// A connection with its provider, ready for work.
+#[derive(Debug)]
+pub struct Opened {
+    /// The row as it was read.
+    pub row: connection::Model,
+    /// Its provider.
+    pub provider: Arc<dyn Provider>,
+    /// What the provider's code acts with.
+    pub session: Session,
+    /// Which credential the session holds.
+    pub credential_version: i64,
+}
+
+/// The job's arguments in their type.
+///
+/// # Errors
+/// They were written by another version of the product.
+pub fn args<T: DeserializeOwned>(run: &JobRun) -> Result<T, JobError> {
+    serde_json::from_value(run.job.args.clone()).map_err(|error| {
+        fail(
+            FailureKind::Internal,
+            format!("the arguments of this job cannot be read: {error}"),
+            "Ask for the work again; if it stays, API and workers run different versions.",
+        )
+    })
+}
+
+/// The org and connection of a job that must have both.
+///
+/// # Errors
+/// The row lacks one of them.
+pub fn subject(run: &JobRun) -> Result<(OrgId, ConnectionId), JobError> {
+    run.job.org_id.zip(run.job.connection_id).ok_or_else(|| {
+        fail(FailureKind::Internal, "this job names no connection", "Report it with the job's id.")
+    })
+}
+
+/// Reads the connection and finds its provider.
+///
+/// # Errors
+/// It is disconnected, or its provider is not in this version.
+pub async fn find(run: &JobRun, ctx: &Context) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
+    let (org, id) = subject(run)?;
+    let row = ctx.store.connection(ctx.store.db(), org, id).await?;
+    let Some(row) = row.filter(|row| row.status != ConnectionStatus::Disconnected) else {
+        return Err(fail(
+            FailureKind::Invalid,
+            "the connection was disconnected before this job ran",
+            "Connect the account again and ask anew.",
+        ));
+    };
+    let Some(provider) = ctx.providers.get(&row.provider).cloned() else {
+        return Err(fail(
+            FailureKind::Internal,
+            format!("this worker does not know the provider `{}`", row.provider),
+            "Run workers of the version that the API has.",
+        ));
+    };
+    Ok((row, provider))
+}
+
+/// Opens the connection with its current credential.
+///
+/// # Errors
+/// Parks where there is no credential or the connection is switched off.
+pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
+    let (row, provider) = find(run, ctx).await?;
+    if row.status == ConnectionStatus::Disabled {
+        return Err(park(None, "the connection is switched off", "Switch it on; the job then goes on by itself."));
+    }
+    let Some(credential) = ctx.store.current_credential(ctx.store.db(), row.org_id, row.id).await? else {
+        return Err(park(None, "the connection has no credential", "Set its credential; the job then goes on by itself."));
+    };
+    let sealed = credential.sealed.as_deref().unwrap_or_default();
+    let secret = ctx
+        .vault
+        .open_credential(&ctx.store, row.org_id, row.id, credential.id, sealed)
+        .await
+        .map_err(vault_error)?;
+    let session = session(run, ctx, &*provider, row.config.clone(), secret);
+    Ok(Opened { row, provider, session, credential_version: credential.version })
+}
+
+/// A session with any config and secret, such as a candidate's.
+#[must_use]
+pub fn session(run: &JobRun, ctx: &Context, provider: &dyn Provider, config: Value, secret: SecretFields) -> Session {
+    let trace = run.job.trace_context.clone();
+    ctx.providers.open(provider, ctx.outbound.clone(), ctx.clock.clone(), config, secret, trace)
+}
+
+impl Opened {
+    /// What the job does about a provider's error. A definitive refusal of the
+    /// credential in force breaks the connection and parks its waiting jobs; a late
+    /// refusal of an old one changes nothing.
+    ///
+    /// # Errors
+    /// Always: the error that the body returns.
+    pub async fn refused<T>(&self, run: &JobRun, ctx: &Context, error: ProviderError) -> Result<T, JobError> {
+        let failure = error.failure();
+        run.log.warn(&failure.message, json!({ "kind": failure.kind, "code": failure.code })).await;
+        if failure.kind == FailureKind::Auth {
+            self.break_connection(run, ctx, &failure).await?;
+        } else {
+            self.note(run, ctx, &failure).await?;
+        }
+        Err(error.into_job_error(ctx.clock.now(), Some(self.credential_version)))
+    }
+
+    async fn break_connection(&self, run: &JobRun, ctx: &Context, failure: &Failure) -> Result<(), JobError> {
+        let tx = run.begin_fenced().await?;
+        let Some(row) = ctx.store.lock_connection(&tx, self.row.org_id, self.row.id).await? else { return Ok(()) };
+        let current = ctx.store.current_credential(&tx, row.org_id, row.id).await?;
+        let usable = matches!(row.status, ConnectionStatus::Active | ConnectionStatus::Pending);
+        if current.is_some_and(|credential| credential.version == self.credential_version) && usable {
+            let status = match self.provider.manifest().auth.kind {
+                AuthKind::AccessToken => ConnectionStatus::Error,
+            };
+            ctx.store.note_failure(&tx, &row, failure, Some(status)).await?;
+            let parked = ctx.store.jobs().park_queued(&tx, row.id).await?;
+            let event = NewEvent::new(row.org_id, EventKind::ConnectionCredentialRefused, "system")
+                .connection(row.id)
+                .job(run.job.id)
+                .data(json!({ "failure": failure, "parked_jobs": parked.len() + 1 }));
+            ctx.store.record_event(&tx, event).await?;
+        }
+        tx.commit().await?;
+        signal(run, ctx, &self.row).await;
+        Ok(())
+    }
+
+    async fn note(&self, run: &JobRun, ctx: &Context, failure: &Failure) -> Result<(), JobError> {
+        let tx = run.begin_fenced().await?;
+        if let Some(row) = ctx.store.lock_connection(&tx, self.row.org_id, self.row.id).await? {
+            ctx.store.note_failure(&tx, &row, failure, None).await?;
+        }
+        tx.commit().await?;
+        signal(run, ctx, &self.row).await;
+        Ok(())
+    }
+}
+
+/// Tells watchers of the org to look at the connection again. Best effort.
+pub async fn signal(run: &JobRun, ctx: &Context, row: &connection::Model) {
+    let signal = Signal::Connection { org: row.org_id, connection: row.id };
+    if let Err(away) = ctx.hints.signal(signal).await {
+        tracing::debug!(%away, job = %run.job.id, "signal not sent");
+    }
+}
+
+/// An end without another try.
+pub fn fail(kind: FailureKind, message: impl Into<String>, action: impl Into<String>) -> JobError {
+    JobError { next: Next::Fail, failure: Failure::new(kind, message, action) }
+}
+
+fn park(credential_version: Option<i64>, message: &str, action: &str) -> JobError {
+    JobError { next: Next::Park { credential_version }, failure: Failure::new(FailureKind::Auth, message, action) }
+}
+
+/// A vault that cannot open a credential is a fault of the deployment, not of the account:
+/// the job waits for the operator through its retries and then says what to do.
+pub fn vault_error(error: VaultError) -> JobError {
+    match error {
+        VaultError::Store(error) => error.into(),
+        VaultError::KeyMissing(_) | VaultError::Unopenable => JobError {
+            next: Next::Retry { after: None },
+            failure: Failure::new(
+                FailureKind::Internal,
+                error.to_string(),
+                "Check that this worker has the deployment's keyring; else set the credential anew.",
+            ),
+        },
+    }
+}

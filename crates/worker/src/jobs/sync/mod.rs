@@ -1,0 +1,191 @@
+//! Pulls one stream of a connection: pages in, records out, a commit per 1,000
+//! records or 200 ms. Each commit holds the fence, the records, the place where
+//! the run goes on and the counters, so that a crash at any point resumes at the
+//! last commit, in any process.
+
+mod batch;
+mod state;
+
+use patchbay_core::{
+    events::EventKind,
+    failure::FailureKind,
+    job::JobError,
+    store::{events::NewEvent, records::RECORDS_PER_BATCH},
+};
+use patchbay_providers::{Mode, Page, ProviderError, Pull, PullMode, SyncArgs};
+use serde_json::{Value, json};
+
+use self::{batch::Batch, state::RunState};
+use super::opening::{self, Opened, args, fail, signal};
+use crate::{context::Context, run::JobRun};
+
+/// The body of `sync`. Its result holds the counts.
+///
+/// # Errors
+/// What the provider or the database answered; a refused credential parks.
+pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
+    let args: SyncArgs = args(run)?;
+    let opened = opening::open(run, ctx).await?;
+    check(&opened, &args)?;
+    let mut state = state::load_or_begin(run, ctx, &opened, &args).await?;
+    if let Some(result) = state.finished.take() {
+        return Ok(result);
+    }
+    if !state.pulled {
+        pull_all(run, ctx, &opened, &args, &mut state).await?;
+    }
+    if state.complete {
+        delete_unseen(run, ctx, &opened, &args, &mut state).await?;
+    }
+    finish(run, ctx, &opened, &args, &mut state).await
+}
+
+fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
+    let manifest = opened.provider.manifest();
+    let Some(stream) = manifest.streams.iter().find(|stream| stream.key == args.stream) else {
+        return Err(fail(
+            FailureKind::Invalid,
+            format!("{} has no stream `{}`", manifest.label, args.stream),
+            "Ask for one of the streams that the provider's catalogue names.",
+        ));
+    };
+    let mode = match args.pull {
+        PullMode::Incremental => Mode::Incremental,
+        PullMode::Range { .. } => Mode::Range,
+        PullMode::Full => Mode::Full,
+    };
+    if !stream.modes.contains(&mode) {
+        return Err(fail(
+            FailureKind::Invalid,
+            format!("the stream `{}` of {} cannot be pulled this way", args.stream, manifest.label),
+            "Ask for one of the modes that the provider's catalogue names for it.",
+        ));
+    }
+    let off = opened.row.capabilities_off.as_array().is_some_and(|off| off.contains(&json!(stream.capability)));
+    if off {
+        return Err(fail(
+            FailureKind::Invalid,
+            format!("`{}` is switched off for this connection", stream.capability),
+            "Switch the capability on for the connection, then ask again.",
+        ));
+    }
+    Ok(())
+}
+
+/// Pages come one ahead of what is being written.
+async fn pull_all(
+    run: &JobRun,
+    ctx: &Context,
+    opened: &Opened,
+    args: &SyncArgs,
+    state: &mut RunState,
+) -> Result<(), JobError> {
+    let mut batch = Batch::new();
+    let mut fetching = fetch(opened, state.pull(args, state.position.clone()));
+    loop {
+        let page = tokio::select! {
+            page = &mut fetching => page.into_inner(),
+            () = run.stop.cancelled() => {
+                batch.commit(run, ctx, opened, args, state).await?;
+                return Err(run.released());
+            }
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                batch.commit(run, ctx, opened, args, state).await?;
+                return opened.refused(run, ctx, error).await;
+            }
+        };
+        let next = page.next.clone();
+        if let Some(next) = &next {
+            fetching = fetch(opened, state.pull(args, Some(next.clone())));
+        }
+        batch.add(page);
+        if next.is_none() || batch.is_ripe(RECORDS_PER_BATCH) {
+            batch.commit(run, ctx, opened, args, state).await?;
+        }
+        if next.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// A page being fetched on its own; dropping it stops the fetch.
+type Fetching = std::pin::Pin<Box<tokio_util::task::AbortOnDropHandle<Result<Page, ProviderError>>>>;
+
+/// What a fetch came to.
+struct Fetched(Result<Result<Page, ProviderError>, tokio::task::JoinError>);
+
+fn fetch(opened: &Opened, pull: Pull) -> impl Future<Output = Fetched> + Unpin + use<> {
+    let (provider, session) = (opened.provider.clone(), opened.session.clone());
+    let task: Fetching =
+        Box::pin(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { provider.pull(&session, &pull).await })));
+    Box::pin(async move { Fetched(task.await) })
+}
+
+impl Fetched {
+    fn into_inner(self) -> Result<Page, ProviderError> {
+        match self.0 {
+            Ok(page) => page,
+            Err(error) => Err(ProviderError::new(
+                FailureKind::Internal,
+                format!("reading a page broke off: {error}"),
+                "This is a defect of ours: report it with the job's id.",
+            )),
+        }
+    }
+}
+
+/// What a complete run did not see is gone at the provider.
+async fn delete_unseen(
+    run: &JobRun,
+    ctx: &Context,
+    opened: &Opened,
+    args: &SyncArgs,
+    state: &mut RunState,
+) -> Result<(), JobError> {
+    let sighting = state.sighting(opened, args);
+    loop {
+        let tx = run.begin_fenced().await?;
+        let gone = ctx.store.delete_unseen(&tx, &sighting, RECORDS_PER_BATCH as u64).await?;
+        state.counts.deleted += gone;
+        state.checkpoint(run, &tx, "removing what is gone").await?;
+        tx.commit().await?;
+        run.signal().await;
+        if gone == 0 {
+            return Ok(());
+        }
+        if run.stop.is_cancelled() {
+            return Err(run.released());
+        }
+    }
+}
+
+async fn finish(
+    run: &JobRun,
+    ctx: &Context,
+    opened: &Opened,
+    args: &SyncArgs,
+    state: &mut RunState,
+) -> Result<Value, JobError> {
+    let result = json!({ "stream": args.stream, "records": state.done, "counts": state.counts.by_name() });
+    let (org, connection) = (opened.row.org_id, opened.row.id);
+    let tx = run.begin_fenced().await?;
+    ctx.store.finish_stream(&tx, connection, &args.stream, state.new_cursor.take()).await?;
+    if let Some(row) = ctx.store.lock_connection(&tx, org, connection).await? {
+        ctx.store.note_success(&tx, &row, true).await?;
+    }
+    let event = NewEvent::new(org, EventKind::SyncCompleted, &run.job.requested_by)
+        .connection(connection)
+        .job(run.job.id)
+        .data(result.clone());
+    ctx.store.record_event(&tx, event).await?;
+    state.finished = Some(result.clone());
+    state.checkpoint(run, &tx, "done").await?;
+    tx.commit().await?;
+    run.log.info("sync complete", result.clone()).await;
+    run.signal().await;
+    signal(run, ctx, &opened.row).await;
+    Ok(result)
+}
