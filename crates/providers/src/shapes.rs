@@ -257,7 +257,8 @@ pub struct Return {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tender {
     /// The provider's id.
-    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// `cash`, `card`, ... in the provider's words, lower case.
     pub kind: String,
     /// How much, tip included.

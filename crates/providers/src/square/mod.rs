@@ -59,6 +59,9 @@ impl Provider for Square {
         let client = Client::new(session)?;
         match pull.stream.as_str() {
             "catalog" => streams::catalog::pull(&client, pull).await,
+            "sales" => streams::sales::pull(&client, pull).await,
+            "customers" => streams::customers::pull(&client, pull).await,
+            "inventory" => streams::inventory::pull(&client, pull).await,
             unknown => Err(ProviderError::new(
                 FailureKind::Invalid,
                 format!("Square has no stream `{unknown}`."),

@@ -1,6 +1,10 @@
 //! From Square's shapes to the unified ones. No calls; one file per stream.
 
 pub(super) mod catalog;
+pub(super) mod customers;
+pub(super) mod inventory;
+pub(super) mod sale_parts;
+pub(super) mod sales;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

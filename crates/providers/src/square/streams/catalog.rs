@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use super::{
     super::{client::Client, shape},
-    read_back, rfc3339, stored,
+    read_back, rfc3339, since, stored,
 };
 use crate::{
     error::ProviderError,
-    provider::{Page, Pull, PullMode, PulledRecord},
+    provider::{Page, Pull, PulledRecord},
     walk::Walk,
 };
 
@@ -55,16 +55,9 @@ struct Objects {
 
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
     let position: Option<Position> = read_back(&pull.position, "position")?;
-    let cursor: Option<Cursor> = read_back(&pull.cursor, "cursor")?;
-    match (&pull.mode, cursor) {
-        (PullMode::Incremental, Some(cursor)) => changes(client, cursor, position).await,
-        (PullMode::Incremental, None) | (PullMode::Full, _) => {
-            everything(client, pull, position).await
-        }
-        (PullMode::Range { .. }, _) => Err(ProviderError::invalid(
-            "Square's catalog cannot be pulled by range.",
-            "Ask for an incremental or a full sync.",
-        )),
+    match since::<Cursor>(pull)? {
+        Some(cursor) => changes(client, cursor, position).await,
+        None => everything(client, pull, position).await,
     }
 }
 
