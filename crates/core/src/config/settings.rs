@@ -1,0 +1,64 @@
+//! The settings themselves. Add one here and it has a flag, a variable, a line in
+//! the reference and in `patchbay config`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use super::{
+    Loaded, Problem, Reader, Setting,
+    declare::settings,
+    source::Given,
+    value::{AllowList, BaseUrls, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value},
+};
+use crate::vault::SealingPublicKey;
+
+settings! {
+    /// Folder of `patchbay up`: database, keyring, and the address and key of the running
+    /// instance, which the client commands find there. Made with mode 0700.
+    data_dir: PathBuf = "~/.local/share/patchbay", "data_dir", read by [Up, Client];
+
+    /// Database of a fleet. `patchbay up` keeps its own SQLite file in the data folder
+    /// and does not read this.
+    database_url: Option<DatabaseUrl> = "", "database_url", read by [Api, Worker, Scheduler, Admin];
+
+    /// Most connections a process opens to the database.
+    database_connections: u32 = "10", "database_connections", read by [Api, Worker, Scheduler];
+
+    /// Redis of a fleet. It carries hints and signals only: losing it loses no job.
+    redis_url: Option<RedisUrl> = "", "redis_url", read by [Api, Worker, Scheduler];
+
+    /// Address where the HTTP API listens.
+    listen: SocketAddr = "127.0.0.1:7420", "listen", read by [Up, Api];
+
+    /// Address where a process answers `/healthz`, `/readyz` and `/metrics`. Without it,
+    /// only the API answers them, on its own address.
+    admin_listen: Option<SocketAddr> = "", "admin_listen", read by [Up, Api, Worker, Scheduler];
+
+    /// File with the keys that open credentials (mode 0600; `patchbay keys init` makes
+    /// one). Only workers hold it. `patchbay up` makes its own in the data folder.
+    keyring_file: Option<PathBuf> = "", "keyring_file", read by [Up, Worker, Keys];
+
+    /// The public key to which the API seals secrets; `patchbay keys init` prints it.
+    /// It opens nothing, so it may be known.
+    sealing_public_key: Option<SealingPublicKey> = "", "sealing_public_key", read by [Api];
+
+    /// Which queues a worker serves, each with the number of jobs it runs at once.
+    worker_queues: Slots = "interactive=8,sync=4,webhook=8,maintenance=2", "worker.queues", read by [Up, Worker];
+
+    /// How long running jobs may go on after a request to stop. What is not finished
+    /// then goes back to its queue.
+    shutdown_grace: Period = "25s", "shutdown_grace", read by [Up, Api, Worker, Scheduler];
+
+    /// How log lines look. `auto`: text on a terminal, else JSON.
+    log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin];
+
+    /// What is logged: a level, or levels by module.
+    log_level: LogLevel = "info", "log.level", read by [Up, Api, Worker, Scheduler, Admin];
+
+    /// Hosts and subnets that outbound traffic may reach although they are not public.
+    /// Everything public is allowed without being named.
+    outbound_allow: AllowList = "", "outbound.allow", read by [Up, Worker];
+
+    /// Base address of a provider's API in place of the one it declares, for a sandbox
+    /// or a proxy of your own. `*` is the provider's key, such as `square`.
+    provider_base_urls: BaseUrls = "", "providers.*.base_url", read by [Up, Worker];
+}
