@@ -23,7 +23,7 @@ mod columns;
 mod ending;
 mod order;
 mod postgres;
-
+mod sqlite;
 
 /// A process is dead when its lease has not been renewed for this long.
 pub const LEASE: Duration = Duration::from_secs(6);
@@ -197,7 +197,7 @@ pub struct LogLine {
 /// The statements for the connected database.
 pub(super) fn of(db: &DatabaseConnection, clock: &Arc<dyn Clock>) -> Arc<dyn JobStore> {
     match db.get_database_backend() {
-        DbBackend::Sqlite => unreachable!(),
+        DbBackend::Sqlite => Arc::new(sqlite::SqliteJobs::new(db.clone(), Arc::clone(clock))),
         // A third database cannot be connected to: `sea-orm` is built with these two.
         _ => Arc::new(postgres::PostgresJobs::new(db.clone(), Arc::clone(clock))),
     }

@@ -15,7 +15,10 @@ use crate::{
     entities::job::Model as Job,
     ids::JobId,
     job::{Enqueued, JobState, NewJob},
-    store::{StoreError, jobs::columns::job_columns},
+    store::{
+        StoreError,
+        jobs::{columns::job_columns, ending::json_text},
+    },
 };
 
 /// An optional value travels as the empty text, the nil id or no bytes: arrays of
@@ -165,7 +168,7 @@ fn columns(jobs: &[NewJob], ids: &[JobId], wanted: &[usize]) -> [Value; 15] {
         of(|job| sea_orm::ActiveEnum::to_value(&job.kind)),
         of(|job| job.queue.name().to_owned()),
         of(|job| job.lane.clone().unwrap_or_default()),
-        of(|job| job.args.to_string()),
+        of(|job| json_text(&job.args)),
         sealed.into(),
         of(|job| job.sealed.as_ref().map(|sealed| sealed.key_id.clone()).unwrap_or_default()),
         wanted.iter().map(|place| millis(jobs[*place].delay)).collect::<Vec<i64>>().into(),

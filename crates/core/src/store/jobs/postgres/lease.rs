@@ -10,7 +10,7 @@ use crate::{
     progress::Progress,
     store::{
         StoreError,
-        jobs::{LEASE, Renewal},
+        jobs::{LEASE, Renewal, ending::json_text},
     },
 };
 
@@ -96,11 +96,12 @@ pub(super) async fn checkpoint(
 ) -> Result<(), StoreError> {
     const SQL: &str = "
         update jobs
-        set progress = $3, progress_no = progress_no + 1, cursor = coalesce($4, cursor), crashes = 0
+        set progress = $3::jsonb, progress_no = progress_no + 1, cursor = coalesce($4::jsonb, cursor), crashes = 0
         where id = $1 and lease_epoch = $2 and state = 'running'";
     let progress = serde_json::to_value(progress)
         .map_err(|error| StoreError::Unreadable { what: "progress", why: error.to_string() })?;
-    let values = [lease.job.into(), lease.epoch.into(), progress.into(), cursor.cloned().into()];
+    let values =
+        [lease.job.into(), lease.epoch.into(), json_text(&progress).into(), cursor.map(json_text).into()];
     tx.execute_raw(statement(SQL, values)).await?;
     Ok(())
 }

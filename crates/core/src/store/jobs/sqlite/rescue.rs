@@ -1,0 +1,130 @@
+//! Step 8: takes back what dead processes held.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveEnum, DatabaseTransaction};
+
+use super::{before, rows, run, settle::insert_successor};
+use crate::{
+    ids::{JobId, ProcessId},
+    job::{CRASHES_TO_QUARANTINE, JobState},
+    store::{
+        StoreError,
+        jobs::{DEADLINE_GRACE, Rescued, ending::quarantine_text},
+    },
+};
+
+const LIVING: &str = "select id, lease_until <= ?1 as expired from processes where ended_at is null order by id";
+
+const RUNNING: &str = "
+    select id, leased_by, crashes, again, deadline < ?1 as overdue from jobs where state = 'running' order by id";
+
+const BURY: &str = "update processes set ended_at = ?2 where id = ?1";
+
+const TAKE: &str = "
+    update jobs
+    set crashes = ?2, state = ?3, finished_at = ?4, error = coalesce(?5, error), run_at = ?6,
+        leased_by = null, deadline = null
+    where id = ?1";
+
+struct Held {
+    job: JobId,
+    by: ProcessId,
+    crashes: i32,
+    again: bool,
+    overdue: bool,
+}
+
+/// Who is charged: of a dead process the suspects it held, or all where it held none. A
+/// job far past its deadline under a live process is charged by itself; one whose
+/// process has ended without it is not.
+pub(super) async fn rescue(
+    tx: &DatabaseTransaction,
+    me: ProcessId,
+    ours: &HashSet<ProcessId>,
+    now: DateTime<Utc>,
+    new_id: impl Fn() -> Vec<JobId> + Send,
+) -> Result<Rescued, StoreError> {
+    let mut dead: HashSet<ProcessId> = HashSet::new();
+    let mut alive: HashSet<ProcessId> = HashSet::new();
+    for row in rows(tx, LIVING, [now.into()]).await? {
+        let process: ProcessId = row.try_get("", "id")?;
+        let expired: bool = row.try_get("", "expired")?;
+        if process != me && (expired || !ours.contains(&process)) {
+            run(tx, BURY, [process.into(), now.into()]).await?;
+            dead.insert(process);
+        } else {
+            alive.insert(process);
+        }
+    }
+    let running = running(tx, now).await?;
+    let mut held_suspect: HashMap<ProcessId, bool> = HashMap::new();
+    for held in &running {
+        *held_suspect.entry(held.by).or_default() |= held.crashes > 0;
+    }
+    let mut rescued = Rescued::default();
+    for held in running {
+        let charged = if dead.contains(&held.by) {
+            held.crashes > 0 || !held_suspect.get(&held.by).copied().unwrap_or_default()
+        } else if held.overdue {
+            true
+        } else if alive.contains(&held.by) {
+            continue;
+        } else {
+            false
+        };
+        take(tx, &held, charged, now, &new_id, &mut rescued).await?;
+    }
+    Ok(rescued)
+}
+
+async fn running(tx: &DatabaseTransaction, now: DateTime<Utc>) -> Result<Vec<Held>, StoreError> {
+    rows(tx, RUNNING, [before(now, DEADLINE_GRACE).into()])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Held {
+                job: row.try_get("", "id")?,
+                by: row.try_get("", "leased_by")?,
+                crashes: row.try_get("", "crashes")?,
+                again: row.try_get("", "again")?,
+                overdue: row.try_get("", "overdue")?,
+            })
+        })
+        .collect()
+}
+
+async fn take(
+    tx: &DatabaseTransaction,
+    held: &Held,
+    charged: bool,
+    now: DateTime<Utc>,
+    new_id: &(impl Fn() -> Vec<JobId> + Send),
+    rescued: &mut Rescued,
+) -> Result<(), StoreError> {
+    let crashes = held.crashes + i32::from(charged);
+    let quarantined = charged && crashes >= CRASHES_TO_QUARANTINE;
+    let state = if quarantined { JobState::Quarantined } else { JobState::Queued };
+    let error = quarantined.then(quarantine_text).transpose()?;
+    let values = [
+        held.job.into(),
+        crashes.into(),
+        state.to_value().into(),
+        quarantined.then_some(now).into(),
+        error.into(),
+        now.into(),
+    ];
+    run(tx, TAKE, values).await?;
+    if quarantined {
+        rescued.quarantined.push(held.job);
+        if held.again {
+            for successor in new_id() {
+                insert_successor(tx, held.job, successor, now).await?;
+            }
+        }
+    } else {
+        rescued.requeued.push(held.job);
+    }
+    Ok(())
+}
