@@ -65,8 +65,8 @@ fn fault(text: &str) -> Result<Fault, serde_json::Error> {
 /// Why the command ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error(transparent)]
-    Data(#[from] CsvError),
+    #[error("the data file {} cannot be used: {source}", path.display())]
+    Data { path: PathBuf, source: CsvError },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("cannot wait for a signal: {0}")]
@@ -84,7 +84,10 @@ pub async fn start(args: SandboxArgs) -> Result<RunningSandbox, RunError> {
         None => DateTime::from_timestamp_millis(clock.now_ms()).unwrap_or_default(),
     };
     let dataset = match &args.data {
-        Some(path) => Dataset::from_csv(path)?,
+        Some(path) => Dataset::from_csv(path).map_err(|source| RunError::Data {
+            path: path.clone(),
+            source,
+        })?,
         None => Dataset::seeded(
             args.seed,
             &Sizes {

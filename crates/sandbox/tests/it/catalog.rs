@@ -168,3 +168,15 @@ async fn look_ups_bring_related_objects_when_asked() {
         assert!(related.iter().any(|object| &object["id"] == category));
     }
 }
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    use patchbay_sandbox::{Dataset, Sizes};
+    let page = async |seed| {
+        let sandbox = crate::start(Dataset::seeded(seed, &Sizes::default())).await;
+        get(&sandbox, "/v2/catalog/list?types=ITEM").await.body
+    };
+    let first = page(1).await;
+    assert_eq!(page(1).await, first);
+    assert_ne!(page(2).await, first);
+}

@@ -131,11 +131,7 @@ impl Catalog {
         self.objects.iter().filter(|o| !o.deleted).count()
     }
 
-    /// Items that are not deleted.
-    pub fn live_items(&self) -> Vec<u32> {
-        self.live(ObjectKind::Item)
-    }
-
+    /// Rows of this type that are not deleted.
     pub fn live(&self, kind: ObjectKind) -> Vec<u32> {
         (0u32..)
             .zip(&self.objects)

@@ -28,12 +28,15 @@ pub(super) struct Goods {
 /// At most so many different goods: orders stay cheap to make beside a large catalog.
 const ASSORTMENT: usize = 2_000;
 
-pub(super) fn assortment(data: &Dataset) -> Vec<Goods> {
-    let items = data.catalog.live_items();
+fn assortment(data: &Dataset) -> Vec<Goods> {
+    let items = data.catalog.live(ObjectKind::Item);
     let step = items.len().div_ceil(ASSORTMENT).max(1);
-    items
-        .into_iter()
-        .step_by(step)
+    goods(data, items.into_iter().step_by(step))
+}
+
+/// What these rows of the catalog are sold as.
+pub(super) fn goods(data: &Dataset, rows: impl IntoIterator<Item = u32>) -> Vec<Goods> {
+    rows.into_iter()
         .filter_map(|row| {
             let json = &data.catalog.objects().get(row as usize)?.json;
             let item: Value = serde_json::from_slice(json).ok()?;
