@@ -6,10 +6,20 @@
 //!
 //! It must not serve HTTP and must not know the scheduler.
 
+mod backend;
+mod book;
 pub mod context;
+mod driver;
 pub mod job_log;
 pub mod jobs;
+pub mod lease;
+pub mod metrics;
 pub mod run;
+mod supervise;
+pub mod worker;
 
 pub use context::Context;
+pub use lease::Connect;
+pub use metrics::Metrics;
 pub use run::{FenceError, JobRun, StopReason};
+pub use worker::{STOP_WITHIN, WorkerDeps, WorkerError, run};

@@ -1,15 +1,21 @@
 //! One run of a job: the claimed row, the proof that it is ours, when to stop,
 //! and the only ways a body may write.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use patchbay_core::{
     entities::job::Model as Job,
     failure::{Failure, FailureKind},
     hints::{Hints, Signal},
-    job::{JobError, Lease, Next},
+    job::{JobError, Lease, Next, Settle, Settlement},
     progress::Progress,
-    store::{Store, StoreError},
+    store::{Store, StoreError, jobs::Settled},
 };
 use sea_orm::DatabaseTransaction;
 use serde_json::Value;
@@ -61,7 +67,13 @@ pub struct JobRun {
     pub stop: CancellationToken,
     /// Log lines a person sees beside the job.
     pub log: JobLog,
+    /// Cancelled when the body is dropped wherever it stands.
+    pub(crate) abandon: CancellationToken,
+    /// When its deadline passes, by this machine.
+    pub(crate) ends_by: Instant,
+    ended: AtomicBool,
     reason: OnceLock<StopReason>,
+    settled: OnceLock<Settled>,
     store: Store,
     hints: Arc<dyn Hints>,
 }
@@ -72,7 +84,20 @@ impl JobRun {
     pub fn new(job: Job, store: Store, hints: Arc<dyn Hints>) -> Self {
         let lease = Lease { job: job.id, epoch: job.lease_epoch };
         let log = JobLog::new(job.id, job.attempt + 1, store.clone());
-        Self { job, lease, stop: CancellationToken::new(), log, reason: OnceLock::new(), store, hints }
+        let timeout = Duration::from_secs(u64::try_from(job.timeout_s).unwrap_or(0));
+        Self {
+            job,
+            lease,
+            stop: CancellationToken::new(),
+            log,
+            abandon: CancellationToken::new(),
+            ends_by: Instant::now() + timeout,
+            ended: AtomicBool::new(false),
+            reason: OnceLock::new(),
+            settled: OnceLock::new(),
+            store,
+            hints,
+        }
     }
 
     /// Begins a transaction and locks the job's row in it: what is written in it is
@@ -105,6 +130,28 @@ impl JobRun {
         self.store.jobs().checkpoint(tx, self.lease, progress, cursor).await
     }
 
+    /// Within a fenced transaction: ends the job with success, so that its result and what
+    /// else is in the transaction (an event, a status) become true together. Commit, then
+    /// return the same result.
+    ///
+    /// # Errors
+    /// [`FenceError::LeaseLost`], or the database refused.
+    pub async fn succeed_in(&self, tx: &DatabaseTransaction, result: &Value) -> Result<(), FenceError> {
+        self.settle_in(tx, Settle::Succeed { result: result.clone() }).await
+    }
+
+    /// The same for any other end. Commit, then return an error that says the same.
+    ///
+    /// # Errors
+    /// [`FenceError::LeaseLost`], or the database refused.
+    pub async fn settle_in(&self, tx: &DatabaseTransaction, end: Settle) -> Result<(), FenceError> {
+        let settlement = Settlement { lease: self.lease, end };
+        let settled = self.store.jobs().settle_in(tx, &settlement).await?.ok_or(FenceError::LeaseLost)?;
+        // A body settles once; a second settlement found no lease and did not get here.
+        self.settled.get_or_init(|| settled);
+        Ok(())
+    }
+
     /// Tells progress streams to look at the job again. Best effort: readers also look
     /// by themselves every few seconds.
     pub async fn signal(&self) {
@@ -128,16 +175,27 @@ impl JobRun {
         JobError { next: Next::Release, failure: stopped_failure(reason) }
     }
 
-    /// Asks the body to stop; the first reason stays, except that a lost lease needs no
-    /// second word.
+    /// Asks the body to stop. The first reason stays.
     pub(crate) fn stop_for(&self, reason: StopReason) {
-        // The first reason wins; who comes second has nothing to add.
         self.reason.get_or_init(|| reason);
         self.stop.cancel();
     }
+
+    /// What the body settled itself, if its transaction was committed.
+    pub(crate) fn settled_by_body(&self) -> Option<&Settled> {
+        self.settled.get()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ended(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
 }
 
-fn stopped_failure(reason: StopReason) -> Failure {
+pub(crate) fn stopped_failure(reason: StopReason) -> Failure {
     match reason {
         StopReason::Lost => {
             Failure::new(FailureKind::Internal, "the job was cancelled or taken over while it ran", "Nothing to do.")

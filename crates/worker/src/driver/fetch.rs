@@ -1,0 +1,128 @@
+//! Step 3: gets jobs for free slots, from hints or straight from the table.
+
+use std::sync::Arc;
+
+use patchbay_core::{
+    entities::job::Model as Job,
+    hints::{Hints, HintsAway},
+    ids::{JobId, OrgId, ProcessId},
+    job::Queue,
+    store::{Store, StoreError, jobs::Due},
+};
+
+/// Where a fetch looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Hints,
+    /// One org after the other, beginning after this one.
+    Table {
+        after: OrgId,
+    },
+}
+
+/// What a fetch is to get.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) me: ProcessId,
+    pub(super) source: Source,
+    /// Slots open to every org.
+    pub(super) open: usize,
+    /// Slots kept for orgs that run nothing here.
+    pub(super) kept: usize,
+    /// Orgs that run something here.
+    pub(super) busy: Vec<OrgId>,
+}
+
+impl Plan {
+    pub(super) fn slots(&self) -> usize {
+        self.open + self.kept
+    }
+}
+
+/// What a fetch came to.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) plan: Plan,
+    pub(super) jobs: Vec<Job>,
+    /// Hints taken; those that gave no job were stale.
+    pub(super) hints: usize,
+    /// More than one org was seen waiting.
+    pub(super) several_wait: bool,
+    pub(super) hints_away: Option<HintsAway>,
+    pub(super) failed: Option<StoreError>,
+}
+
+pub(super) async fn fetch(store: Store, hints: Arc<dyn Hints>, queue: Queue, plan: Plan) -> Fetched {
+    let mut fetched =
+        Fetched { plan, jobs: Vec::new(), hints: 0, several_wait: false, hints_away: None, failed: None };
+    match fetched.plan.source {
+        Source::Hints => fetched.by_hints(&store, &*hints, queue).await,
+        Source::Table { after } => fetched.from_table(&store, queue, after).await,
+    }
+    fetched
+}
+
+impl Fetched {
+    async fn by_hints(&mut self, store: &Store, hints: &dyn Hints, queue: Queue) {
+        let mut due = Vec::new();
+        if let Err(away) = self.pop(hints, queue, &mut due).await {
+            // What an earlier pop gave is still worth a claim.
+            self.hints_away = Some(away);
+        }
+        self.hints = due.len();
+        if due.is_empty() {
+            return;
+        }
+        let ids: Vec<JobId> = due.iter().map(|hint| hint.job).collect();
+        match store.jobs().claim(self.plan.me, queue, &ids).await {
+            Ok(jobs) => self.jobs = jobs,
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    async fn pop(&mut self, hints: &dyn Hints, queue: Queue, due: &mut Vec<Due>) -> Result<(), HintsAway> {
+        if self.plan.open > 0 {
+            let popped = hints.pop(queue, self.plan.open, &[]).await?;
+            self.several_wait |= popped.several_wait;
+            due.extend(popped.due);
+        }
+        if self.plan.kept > 0 {
+            let mut skip = self.plan.busy.clone();
+            skip.extend(due.iter().map(|hint| hint.turn));
+            skip.sort_unstable();
+            skip.dedup();
+            let popped = hints.pop(queue, self.plan.kept, &skip).await?;
+            self.several_wait |= popped.several_wait;
+            due.extend(popped.due);
+        }
+        Ok(())
+    }
+
+    async fn from_table(&mut self, store: &Store, queue: Queue, after: OrgId) {
+        if let Err(error) = self.claim_due(store, queue, after).await {
+            self.failed = Some(error);
+        }
+    }
+
+    async fn claim_due(&mut self, store: &Store, queue: Queue, after: OrgId) -> Result<(), StoreError> {
+        if self.plan.open > 0 {
+            self.jobs = store.jobs().claim_due(self.plan.me, queue, self.plan.open, after, &[]).await?;
+        }
+        if self.plan.kept > 0 {
+            let mut skip = self.plan.busy.clone();
+            skip.extend(self.jobs.iter().map(turn_of));
+            skip.sort_unstable();
+            skip.dedup();
+            let after = self.jobs.last().map_or(after, turn_of);
+            self.jobs.extend(store.jobs().claim_due(self.plan.me, queue, self.plan.kept, after, &skip).await?);
+        }
+        let first = self.jobs.first().map(turn_of);
+        self.several_wait = self.jobs.iter().any(|job| Some(turn_of(job)) != first);
+        Ok(())
+    }
+}
+
+/// Whose turn a job is.
+pub(super) fn turn_of(job: &Job) -> OrgId {
+    job.org_id.unwrap_or(OrgId::DEPLOYMENT)
+}

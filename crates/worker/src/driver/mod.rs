@@ -1,0 +1,389 @@
+//! One task per queue that owns its fetching and settling: it asks for as many jobs as
+//! slots are free, hands them to apalis, and settles what comes back, in batches and
+//! pipelined. Statements and scripts in flight are never dropped: a lost reply would be a
+//! lost batch.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use patchbay_core::{
+    hints::{HintsAway, Signal},
+    ids::{OrgId, ProcessId},
+    job::{Queue, Settle, Settlement},
+};
+use rand::RngExt;
+use tokio::{
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender},
+        watch,
+    },
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{backend::Finished, book::Book, context::Context, metrics::Metrics, run::{JobRun, StopReason}, supervise::Ended};
+
+mod fetch;
+mod outcome;
+mod settle;
+mod slots;
+
+use fetch::{Fetched, Plan, Source, turn_of};
+use settle::{Ending, News, Outcome};
+use slots::Slots;
+
+/// Fetches and settlements in flight at once: one works while the other travels.
+const FETCHES: usize = 2;
+const SETTLES: usize = 2;
+/// Ended and unsettled jobs beyond this, and no more are claimed: the database is behind.
+const UNSETTLED_MOST: usize = 4 * settle::BATCH;
+/// How long a wait for hints lasts before the list is looked at anyway.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the table is looked at although hints work, so that a lost hint costs time only.
+const TABLE_WITH_HINTS: Duration = Duration::from_secs(2);
+/// How often it is looked at while hints are away.
+const TABLE_WITHOUT_HINTS: Duration = Duration::from_millis(150);
+/// After a lane became free, and after a failed statement.
+const SOON: Duration = Duration::from_millis(20);
+const AFTER_FAILURE: Duration = Duration::from_millis(300);
+
+/// The parts a driver is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) queue: Queue,
+    pub(crate) slots: usize,
+    pub(crate) ctx: Context,
+    pub(crate) me: watch::Receiver<Option<ProcessId>>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) to_worker: UnboundedSender<Arc<JobRun>>,
+    pub(crate) finished: UnboundedReceiver<Finished>,
+    pub(crate) stop: CancellationToken,
+}
+
+enum Event {
+    Fetched(Fetched),
+    Settled(Vec<Ending>, Outcome),
+    Told,
+}
+
+struct Driver {
+    parts: Parts,
+    slots: Slots,
+    ops: FuturesUnordered<BoxFuture<'static, Event>>,
+    fetches: usize,
+    settles: usize,
+    ended: Vec<Ending>,
+    settling: usize,
+    wait: Option<JoinHandle<Result<(), HintsAway>>>,
+    /// Hints may be there; false after a pop that found too few.
+    hints_likely: bool,
+    /// The last look at the table filled its request: there is more.
+    table_has_more: bool,
+    table_at: Instant,
+    after: OrgId,
+}
+
+/// Runs until `stop`, and then until every claimed job is settled.
+pub(crate) async fn drive(parts: Parts) {
+    let mut driver = Driver {
+        slots: Slots::new(parts.slots),
+        ops: FuturesUnordered::new(),
+        fetches: 0,
+        settles: 0,
+        ended: Vec::new(),
+        settling: 0,
+        wait: None,
+        hints_likely: true,
+        table_has_more: false,
+        table_at: Instant::now(),
+        after: OrgId::DEPLOYMENT,
+        parts,
+    };
+    driver.run().await;
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        loop {
+            let stopping = self.parts.stop.is_cancelled();
+            self.start_settles();
+            if stopping {
+                self.stop_bodies();
+                if self.fetches == 0 && self.slots.occupied() == 0 && self.ended.is_empty() && self.ops.is_empty() {
+                    return;
+                }
+            } else {
+                self.start_fetches();
+                self.start_wait();
+            }
+            let ready_for_table = !stopping && self.may_fetch() && self.fetches == 0;
+            tokio::select! {
+                Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
+                Some(event) = self.ops.next(), if !self.ops.is_empty() => self.handle(event),
+                waited = async { self.wait.as_mut().expect("guarded").await }, if self.wait.is_some() => {
+                    self.wait = None;
+                    self.waited(waited.unwrap_or_else(|error| Err(HintsAway(error.to_string()))));
+                }
+                () = tokio::time::sleep_until(self.table_at.into()), if ready_for_table => {}
+                changed = self.parts.me.changed(), if !stopping => {
+                    if changed.is_err() {
+                        // Whoever kept the lease is gone; without it nothing may be claimed.
+                        self.parts.stop.cancelled().await;
+                    }
+                }
+                () = self.parts.stop.cancelled(), if !stopping => {}
+            }
+        }
+    }
+
+    /// Once more than the process does it: a claim may have come in between.
+    fn stop_bodies(&self) {
+        for run in self.parts.book.all_running() {
+            run.stop_for(StopReason::Shutdown);
+        }
+    }
+
+    fn may_fetch(&self) -> bool {
+        self.slots.free() > 0
+            && self.parts.me.borrow().is_some()
+            && self.ended.len() + self.settling < UNSETTLED_MOST
+    }
+
+    fn start_fetches(&mut self) {
+        while self.fetches < FETCHES && self.may_fetch() {
+            // A second fetch for a few slots would make small batches of a large backlog.
+            if self.fetches > 0 && self.slots.free() < self.slots.total().div_ceil(4) {
+                return;
+            }
+            let now = Instant::now();
+            let source = if self.table_has_more || now >= self.table_at {
+                // Set again when the answer is there; until then nobody else looks.
+                self.table_at = now + TABLE_WITH_HINTS;
+                Source::Table { after: self.after }
+            } else if self.hints_likely {
+                Source::Hints
+            } else {
+                return;
+            };
+            let Some(me) = *self.parts.me.borrow() else { return };
+            let (open, kept) = self.slots.open_and_kept(now);
+            let plan = Plan { me, source, open, kept, busy: self.slots.busy_orgs() };
+            self.slots.ask(plan.slots());
+            self.fetches += 1;
+            let ctx = self.parts.ctx.clone();
+            let queue = self.parts.queue;
+            self.ops.push(fetch::fetch(ctx.store, ctx.hints, queue, plan).map(Event::Fetched).boxed());
+        }
+    }
+
+    /// A task of its own: a wait must not be dropped, and outlives a leaving driver.
+    fn start_wait(&mut self) {
+        if self.hints_likely || self.wait.is_some() || self.slots.free() == 0 {
+            return;
+        }
+        let hints = Arc::clone(&self.parts.ctx.hints);
+        let queue = self.parts.queue;
+        let stop = self.parts.stop.clone();
+        self.wait = Some(tokio::spawn(async move {
+            let waited = hints.wait(queue, PATIENCE).await;
+            if stop.is_cancelled() {
+                // This wake-up may have been meant for another process.
+                hints.push(queue, &[]).await?;
+            }
+            waited
+        }));
+    }
+
+    fn waited(&mut self, waited: Result<(), HintsAway>) {
+        match waited {
+            Ok(()) => self.hints_likely = true,
+            Err(away) => self.without_hints(&away),
+        }
+    }
+
+    /// The table is polled; once its next look is due, hints are tried again too.
+    fn without_hints(&mut self, away: &HintsAway) {
+        tracing::debug!(%away, queue = self.parts.queue.name(), "hints are away");
+        self.hints_likely = false;
+        let pause = jittered(TABLE_WITHOUT_HINTS);
+        self.look_at_table_within(pause);
+        if self.wait.is_none() {
+            self.wait = Some(tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            }));
+        }
+    }
+
+    fn look_at_table_within(&mut self, delay: Duration) {
+        self.table_at = self.table_at.min(Instant::now() + delay);
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Fetched(fetched) => self.take_fetched(fetched),
+            Event::Settled(endings, outcome) => self.take_settled(&endings, &outcome),
+            Event::Told => {}
+        }
+    }
+
+    fn take_fetched(&mut self, mut fetched: Fetched) {
+        self.fetches -= 1;
+        let asked = fetched.plan.slots();
+        self.slots.answered(asked);
+        let got = fetched.jobs.len();
+        let metrics = Arc::clone(&self.parts.metrics);
+        match fetched.plan.source {
+            Source::Hints => {
+                metrics.claimed_from_hints.add(got);
+                metrics.hints_popped.add(fetched.hints);
+                metrics.hints_stale.add(fetched.hints.saturating_sub(got));
+                self.hints_likely = fetched.hints >= asked;
+            }
+            Source::Table { .. } => {
+                metrics.claimed_from_table.add(got);
+                self.table_has_more = got >= asked;
+                self.table_at = Instant::now() + jittered(TABLE_WITH_HINTS);
+                if let Some(last) = fetched.jobs.last() {
+                    self.after = turn_of(last);
+                }
+            }
+        }
+        if fetched.several_wait {
+            self.slots.saw_several_waiting(Instant::now());
+        }
+        if let Some(away) = fetched.hints_away.take() {
+            self.without_hints(&away);
+        }
+        if let Some(error) = fetched.failed.take() {
+            metrics.fetches_failed.add(1);
+            tracing::warn!(%error, queue = self.parts.queue.name(), "jobs could not be claimed");
+            // Its hints are lost; the table knows.
+            self.hints_likely = false;
+            self.table_has_more = false;
+            self.table_at = Instant::now() + jittered(AFTER_FAILURE);
+        }
+        self.begin(fetched);
+    }
+
+    fn begin(&mut self, fetched: Fetched) {
+        let mut signals = Vec::new();
+        let ours = *self.parts.me.borrow() == Some(fetched.plan.me);
+        let unwanted = self.parts.stop.is_cancelled() || !ours;
+        for job in fetched.jobs {
+            let turn = turn_of(&job);
+            let ctx = &self.parts.ctx;
+            let run = Arc::new(JobRun::new(job, ctx.store.clone(), Arc::clone(&ctx.hints)));
+            self.parts.book.add(&run);
+            if unwanted {
+                self.ended.push(released(run));
+                continue;
+            }
+            self.slots.occupy(turn);
+            signals.extend(run.job.org_id.map(|org| Signal::Job { org, job: run.job.id }));
+            if let Err(unsent) = self.parts.to_worker.send(run) {
+                self.slots.vacate(turn);
+                self.ended.push(released(unsent.0));
+            }
+        }
+        self.tell(News { signals, ..News::default() });
+    }
+
+    fn take_finished(&mut self, finished: Finished) {
+        self.end_run(finished);
+        while let Ok(more) = self.parts.finished.try_recv() {
+            self.end_run(more);
+        }
+    }
+
+    fn end_run(&mut self, Finished { run, ended }: Finished) {
+        self.slots.vacate(turn_of(&run.job));
+        if let Ended::Panicked(message) = &ended {
+            tell_log_of_panic(&run, message);
+        }
+        let end = outcome::settle_for(&run, ended, &self.parts.metrics, &*self.parts.ctx.clock);
+        self.ended.push(Ending { settlement: Settlement { lease: run.lease, end }, run });
+    }
+
+    fn start_settles(&mut self) {
+        while self.settles < SETTLES && !self.ended.is_empty() {
+            // Two half batches cost more than one whole: the second waits for company.
+            if self.settles > 0 && self.ended.len() < settle::BATCH / 4 {
+                return;
+            }
+            let batch: Vec<Ending> = self.ended.drain(..self.ended.len().min(settle::BATCH)).collect();
+            self.settles += 1;
+            self.settling += batch.len();
+            let store = self.parts.ctx.store.clone();
+            let metrics = Arc::clone(&self.parts.metrics);
+            self.ops.push(
+                async move {
+                    let outcome = settle::settle(store, metrics, &batch).await;
+                    Event::Settled(batch, outcome)
+                }
+                .boxed(),
+            );
+        }
+    }
+
+    fn take_settled(&mut self, endings: &[Ending], outcome: &Outcome) {
+        self.settles -= 1;
+        self.settling -= endings.len();
+        settle::count(&self.parts.metrics, &outcome.settled, endings.len());
+        for ending in endings {
+            self.parts.book.remove(ending.settlement.lease);
+        }
+        let news = settle::news(endings, outcome);
+        if news.lane_freed {
+            self.look_at_table_within(SOON);
+        }
+        self.tell(news);
+    }
+
+    /// Best effort, beside the driver's work.
+    fn tell(&mut self, news: News) {
+        if news.due.is_empty() && news.signals.is_empty() {
+            return;
+        }
+        let hints = Arc::clone(&self.parts.ctx.hints);
+        let queue = self.parts.queue;
+        self.ops.push(
+            async move {
+                let told = async {
+                    if !news.due.is_empty() {
+                        hints.push(queue, &news.due).await?;
+                    }
+                    hints.signal_all(&news.signals).await
+                };
+                if let Err(away) = told.await {
+                    tracing::debug!(%away, "hints and signals not sent");
+                }
+                Event::Told
+            }
+            .boxed(),
+        );
+    }
+}
+
+fn released(run: Arc<JobRun>) -> Ending {
+    run.set_ended();
+    Ending { settlement: Settlement { lease: run.lease, end: Settle::Release }, run }
+}
+
+fn tell_log_of_panic(run: &Arc<JobRun>, message: &str) {
+    let run = Arc::clone(run);
+    let fields = serde_json::json!({ "panic": message });
+    tokio::spawn(async move {
+        run.log.error("the job's code panicked", fields).await;
+        run.log.flush().await;
+    });
+}
+
+/// Between half and one and a half of it, so that workers do not poll in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..1.5))
+}

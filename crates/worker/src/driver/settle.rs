@@ -1,0 +1,152 @@
+//! Step 7: ends leases in batches. A settlement is tried until the database takes it; one
+//! that the database will never take must not hold up the others.
+
+use std::{sync::Arc, time::Duration};
+
+use patchbay_core::{
+    failure::{Failure, FailureKind},
+    hints::Signal,
+    ids::OrgId,
+    job::{JobState, Settle, Settlement},
+    store::{
+        Store, StoreError,
+        jobs::{Due, Settled},
+    },
+};
+
+use super::fetch::turn_of;
+use crate::{metrics::Metrics, run::JobRun};
+
+/// Rows in one statement: enough that a statement's fixed cost does not show, short
+/// enough that its locks do not.
+pub(super) const BATCH: usize = 500;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+/// A job due again this soon is hinted at once; later ones are topped up.
+const SOON: Duration = Duration::from_millis(250);
+
+/// A run that ended and what is to become of its job.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) run: Arc<JobRun>,
+    pub(super) settlement: Settlement,
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) settled: Vec<Settled>,
+}
+
+/// Settles the batch, however long the database is away.
+pub(super) async fn settle(store: Store, metrics: Arc<Metrics>, endings: &[Ending]) -> Outcome {
+    let settlements: Vec<Settlement> = endings.iter().map(|ending| ending.settlement.clone()).collect();
+    match settle_patiently(&store, &metrics, &settlements).await {
+        Ok(settled) => Outcome { settled },
+        Err(error) => {
+            tracing::warn!(%error, jobs = endings.len(), "a batch of jobs could not be settled; one by one now");
+            settle_one_by_one(&store, &metrics, settlements).await
+        }
+    }
+}
+
+/// Retries what may pass; an error that will not pass comes back.
+async fn settle_patiently(
+    store: &Store,
+    metrics: &Metrics,
+    settlements: &[Settlement],
+) -> Result<Vec<Settled>, StoreError> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match store.jobs().settle(settlements).await {
+            Err(error) if error.is_transient() => {
+                metrics.settles_failed.add(1);
+                tracing::warn!(%error, jobs = settlements.len(), "jobs are not settled yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_RETRY);
+            }
+            settled => return settled,
+        }
+    }
+}
+
+async fn settle_one_by_one(store: &Store, metrics: &Metrics, settlements: Vec<Settlement>) -> Outcome {
+    let mut outcome = Outcome::default();
+    for settlement in settlements {
+        let lease = settlement.lease;
+        let error = match settle_patiently(store, metrics, &[settlement]).await {
+            Ok(settled) => {
+                outcome.settled.extend(settled);
+                continue;
+            }
+            Err(error) => error,
+        };
+        metrics.settles_failed.add(1);
+        let failure = Failure::new(
+            FailureKind::Internal,
+            format!("what the job answered could not be stored: {error}"),
+            "Report it with the job's id.",
+        );
+        let failed = Settlement { lease, end: Settle::Fail { failure } };
+        match settle_patiently(store, metrics, &[failed]).await {
+            Ok(settled) => outcome.settled.extend(settled),
+            // Its deadline frees it: the rescue takes back what is long overdue.
+            Err(error) => tracing::error!(%error, job = %lease.job, "a job can neither be ended nor failed"),
+        }
+    }
+    outcome
+}
+
+/// What others should hear of a batch.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) due: Vec<Due>,
+    pub(super) signals: Vec<Signal>,
+    /// A lane became free: its next job is in the table, where no hint leads any more.
+    pub(super) lane_freed: bool,
+}
+
+/// Reads the news off a settled batch.
+pub(super) fn news(endings: &[Ending], outcome: &Outcome) -> News {
+    let mut news = News::default();
+    let of_bodies = endings.iter().filter_map(|ending| ending.run.settled_by_body());
+    for settled in outcome.settled.iter().chain(of_bodies) {
+        let Some(ending) = endings.iter().find(|ending| ending.settlement.lease.job == settled.job) else { continue };
+        let turn = turn_of(&ending.run.job);
+        if settled.state == JobState::Queued && due_soon(&ending.settlement.end) {
+            news.due.push(Due { job: settled.job, turn });
+        }
+        if let Some(successor) = settled.successor {
+            news.due.push(Due { job: successor, turn });
+            news.signals.extend(signal(ending.run.job.org_id, successor));
+        }
+        news.signals.extend(signal(ending.run.job.org_id, settled.job));
+        news.lane_freed |= ending.run.job.lane.is_some();
+    }
+    news
+}
+
+fn signal(org: Option<OrgId>, job: patchbay_core::ids::JobId) -> Option<Signal> {
+    org.map(|org| Signal::Job { org, job })
+}
+
+fn due_soon(end: &Settle) -> bool {
+    match end {
+        Settle::Retry { delay, .. } | Settle::Snooze { delay, .. } => *delay <= SOON,
+        Settle::Release | Settle::Park { .. } => true,
+        Settle::Succeed { .. } | Settle::Fail { .. } => false,
+    }
+}
+
+pub(super) fn count(metrics: &Metrics, settled: &[Settled], endings: usize) {
+    for one in settled {
+        match one.state {
+            JobState::Succeeded => metrics.succeeded.add(1),
+            JobState::Failed => metrics.failed.add(1),
+            JobState::Queued => metrics.retried.add(1),
+            JobState::Parked => metrics.parked.add(1),
+            JobState::Running | JobState::Cancelled | JobState::Quarantined => {}
+        }
+    }
+    metrics.settled_by_others.add(endings.saturating_sub(settled.len()));
+}
