@@ -1,6 +1,9 @@
 //! Processes start clean, stop, hang, and never outlive their test.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use patchbay_tests::Process;
 
@@ -48,9 +51,14 @@ async fn a_killed_process_takes_its_own_children_along() {
     process.kill().unwrap();
     assert!(!process.is_running().unwrap());
 
-    // It may be a zombie for a moment, until the system collects it.
-    let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z"), "{state}");
+    // The signal reaches it in its own time, and it is a zombie until the system collects it.
+    let stat = format!("/proc/{child}/stat");
+    let gone = |stat: &str| std::fs::read_to_string(stat).map_or(true, |text| text.contains(") Z"));
+    let give_up = Instant::now() + SOON;
+    while !gone(&stat) {
+        assert!(Instant::now() < give_up, "{child} still runs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
