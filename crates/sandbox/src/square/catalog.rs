@@ -24,9 +24,8 @@ const LIST_PAGE: usize = 100;
 const SEARCH_MAX: usize = 1000;
 const BATCH_MAX: usize = 1000;
 /// Types of Square's `CatalogObjectType` that this stand-in knows but has no objects of.
-const WITHOUT_OBJECTS: [&str; 13] = [
+const WITHOUT_OBJECTS: [&str; 12] = [
     "IMAGE",
-    "MODIFIER",
     "PRICING_RULE",
     "PRODUCT_SET",
     "TIME_PERIOD",
@@ -93,7 +92,7 @@ pub(super) async fn list(
     let binding = Binding::new(&caller.merchant_id, "catalog/list", &query);
     let start = binding.decode(query.cursor.as_deref())?;
     let data = read(&caller.dataset);
-    let first = start.map_or(0, |place| place.row + 1);
+    let first = start.after.map_or(0, |place| place.row + 1);
     let objects = data
         .catalog
         .objects()
@@ -143,7 +142,7 @@ pub(super) async fn search(
 
     let data = read(&caller.dataset);
     // `begin_time` is exclusive: after every row of that very millisecond.
-    let after = match (start, begin) {
+    let after = match (start.after, begin) {
         (Some(Place { key, row }), _) => (key, row),
         (None, Some(begin)) => (begin, u32::MAX),
         (None, None) => (i64::MIN, 0),

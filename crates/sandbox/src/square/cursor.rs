@@ -22,8 +22,19 @@ pub(crate) struct Place {
     pub row: u32,
 }
 
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Start {
+    /// The row that the page before ended with.
+    pub after: Option<Place>,
+    /// Of a walk that ends at the time of its first request: that time, in milliseconds.
+    pub until: Option<i64>,
+}
+
 const TAG: usize = 12;
-const PLACE: usize = 1 + 8 + 4 + 4;
+const START: usize = 1 + 8 + 4 + 8 + 4;
+const HAS_PLACE: u8 = 1;
+const HAS_UNTIL: u8 = 2;
 
 /// What a cursor is bound to.
 #[derive(Debug)]
@@ -49,44 +60,56 @@ impl Binding {
         tag
     }
 
-    fn encode(&self, place: Option<Place>, nonce: u32) -> String {
-        let mut bytes = Vec::with_capacity(PLACE + TAG);
-        bytes.push(u8::from(place.is_some()));
-        let Place { key, row } = place.unwrap_or(Place { key: 0, row: 0 });
+    fn encode(&self, start: Start, nonce: u32) -> String {
+        let mut bytes = Vec::with_capacity(START + TAG);
+        let has = |held: bool, flag: u8| if held { flag } else { 0 };
+        bytes.push(has(start.after.is_some(), HAS_PLACE) | has(start.until.is_some(), HAS_UNTIL));
+        let Place { key, row } = start.after.unwrap_or(Place { key: 0, row: 0 });
         bytes.extend_from_slice(&key.to_be_bytes());
         bytes.extend_from_slice(&row.to_be_bytes());
+        bytes.extend_from_slice(&start.until.unwrap_or(0).to_be_bytes());
         bytes.extend_from_slice(&nonce.to_be_bytes());
         let tag = self.tag(&bytes);
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The place to go on from; no cursor, or an empty one, means from the start.
+    /// Where to go on; no cursor, or an empty one, means from the start.
     ///
     /// # Errors
     /// 400 INVALID_CURSOR for anything this query did not hand out.
-    pub fn decode(&self, cursor: Option<&str>) -> Result<Option<Place>, SquareError> {
+    pub fn decode(&self, cursor: Option<&str>) -> Result<Start, SquareError> {
         let Some(cursor) = cursor.filter(|text| !text.is_empty()) else {
-            return Ok(None);
+            return Ok(Start::default());
         };
-        let refused = || {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+        let genuine = bytes.filter(|bytes| {
+            bytes.len() == START + TAG && self.tag(&bytes[..START]) == bytes[START..]
+        });
+        genuine.and_then(|bytes| unpack(&bytes)).ok_or_else(|| {
             SquareError::invalid(
                 "INVALID_CURSOR",
-                "The cursor is not valid for this request. Repeat the query that returned it unchanged.",
+                "The cursor is not valid for this request. Repeat the query that returned it \
+                 unchanged.",
             )
             .field("cursor")
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
-        if bytes.len() != PLACE + TAG || self.tag(&bytes[..PLACE]) != bytes[PLACE..] {
-            return Err(refused());
-        }
-        if bytes[0] == 0 {
-            return Ok(None);
-        }
-        let key = i64::from_be_bytes(bytes[1..9].try_into().map_err(|_| refused())?);
-        let row = u32::from_be_bytes(bytes[9..13].try_into().map_err(|_| refused())?);
-        Ok(Some(Place { key, row }))
+        })
     }
+}
+
+fn unpack(bytes: &[u8]) -> Option<Start> {
+    let (flags, rest) = bytes.split_first()?;
+    let (key, rest) = rest.split_first_chunk()?;
+    let (row, rest) = rest.split_first_chunk()?;
+    let (until, _nonce) = rest.split_first_chunk()?;
+    let place = Place {
+        key: i64::from_be_bytes(*key),
+        row: u32::from_be_bytes(*row),
+    };
+    Some(Start {
+        after: (flags & HAS_PLACE != 0).then_some(place),
+        until: (flags & HAS_UNTIL != 0).then(|| i64::from_be_bytes(*until)),
+    })
 }
 
 /// One page of a walk and the cursor to the next.
@@ -99,7 +122,7 @@ pub(crate) struct Page<T> {
 /// Takes one page off `rows`, which begin after `start` in the order of the walk.
 pub(crate) fn page<T>(
     binding: &Binding,
-    start: Option<Place>,
+    start: Start,
     limit: usize,
     quirks: Quirks,
     mut rows: impl Iterator<Item = (Place, T)>,
@@ -118,9 +141,10 @@ pub(crate) fn page<T>(
         } else {
             0
         };
-        places
-            .get(places.len() - 1 - back)
-            .map(|place| binding.encode(Some(*place), 0))
+        places.get(places.len() - 1 - back).map(|place| {
+            let after = Some(*place);
+            binding.encode(Start { after, ..start }, 0)
+        })
     } else {
         quirks
             .endless_cursor
@@ -141,7 +165,7 @@ mod tests {
         let mut cursor = None;
         loop {
             let start = binding.decode(cursor.as_deref()).expect("our own cursor");
-            let after = start.map_or(0, |place| place.row + 1);
+            let after = start.after.map_or(0, |place| place.row + 1);
             let rows = (after..total).map(|row| (Place { key: 0, row }, row));
             let page = page(binding, start, limit, quirks, rows);
             pages.push(page.rows);
@@ -193,11 +217,12 @@ mod tests {
     #[test]
     fn a_cursor_of_another_merchant_endpoint_or_query_is_refused() {
         let home = Binding::new("M", "GET /x", &"q");
-        let cursor = home.encode(Some(Place { key: 7, row: 9 }), 0);
-        assert_eq!(
-            home.decode(Some(&cursor)).expect("own"),
-            Some(Place { key: 7, row: 9 })
-        );
+        let place = Start {
+            after: Some(Place { key: 7, row: 9 }),
+            until: Some(11),
+        };
+        let cursor = home.encode(place, 0);
+        assert_eq!(home.decode(Some(&cursor)).expect("own"), place);
         for foreign in [
             Binding::new("N", "GET /x", &"q"),
             Binding::new("M", "GET /y", &"q"),

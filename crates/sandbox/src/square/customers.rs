@@ -50,7 +50,7 @@ pub(super) async fn list(
     let descending = query.sort_order == Some(SortOrder::Desc);
     let rows = data
         .customers
-        .walk(descending, start)
+        .walk(descending, start.after)
         .map(|(place, row)| (place, &row.json));
     let page = page(&binding, start, limit, caller.quirks, rows);
     Ok(Body::new()
@@ -158,7 +158,7 @@ pub(super) async fn search(
                 && same(filter.reference_id.as_ref(), row.reference_id.as_ref())
         })
     };
-    let rows = matching(start).map(|(place, row)| (place, &row.json));
+    let rows = matching(start.after).map(|(place, row)| (place, &row.json));
     let page = page(&binding, start, limit, caller.quirks, rows);
     Ok(Body::new()
         .rows("customers", page.rows)

@@ -22,6 +22,8 @@ pub(crate) struct Caller {
     pub scopes: Vec<String>,
     pub expires_at: Option<chrono::DateTime<chrono::Utc>>,
     pub quirks: Quirks,
+    /// Milliseconds since 1970 UTC, by the sandbox's clock.
+    pub now: i64,
 }
 
 /// Left on the response for the request log.
@@ -111,6 +113,7 @@ fn authenticate(
         scopes,
         expires_at,
         quirks,
+        now,
     })
 }
 

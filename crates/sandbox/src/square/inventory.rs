@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::cursor::{Binding, Place, page};
+use super::cursor::{Binding, page};
 use super::data::STATES;
 use super::errors::SquareError;
 use super::gate::Caller;
@@ -30,7 +30,7 @@ struct CountsQuery {
     cursor: Option<String>,
 }
 
-/// Counts of what is named (of everything, when nothing is), earliest calculation first;
+/// Counts of what is named (of everything, when nothing is), latest calculation first;
 /// `updated_after` is exclusive.
 pub(super) async fn batch_retrieve(
     Extension(caller): Extension<Caller>,
@@ -68,14 +68,9 @@ pub(super) async fn batch_retrieve(
         .collect::<Result<_, _>>()?;
     let binding = Binding::new(&caller.merchant_id, "inventory/counts", &query);
     let start = binding.decode(query.cursor.as_deref())?;
-    let from = match (start, after) {
-        (Some(Place { key, row }), _) => (key, row),
-        (None, Some(after)) => (after, u32::MAX),
-        (None, None) => (i64::MIN, 0),
-    };
     let rows = data
         .inventory
-        .walk(from)
+        .walk(after, start.after)
         .filter(|(_, count)| {
             (ids.is_empty() || ids.contains(&*count.object_id))
                 && (places.is_empty() || places.contains(&count.location))

@@ -1,8 +1,11 @@
 //! The Square stand-in: reading endpoints of the API, as strict as the real one.
 //!
-//! Stricter than the real one in one point: `Square-Version` must be sent, because a
-//! client that relies on the application's default version breaks when somebody moves it.
-//! Sources of every rule: Square's public API specification (release 2025-08-20).
+//! Stricter than the real one in three points: `Square-Version` must be sent (a client
+//! that relies on the application's default version breaks when somebody moves it), a
+//! catalog search refuses a limit outside 1 to 1000 (Square ignores it and answers with
+//! pages of another size), and a cursor holds only with every field of its query, limit
+//! included. Sources of the rules: Square's public API specification (release 2025-08-20)
+//! and the reference texts of its SDK 46.
 //!
 //! Must not: evaluate what the product does not use. A field Square knows and this
 //! stand-in does not is refused like an unknown one, never ignored.

@@ -62,7 +62,8 @@ struct DateTimeFilter {
     closed_at: Option<TimeRange>,
 }
 
-/// From `start_at` on, before `end_at`.
+/// Both ends belong to it. Without an end it ends at the first request for the cursor, so
+/// what changes while a client pages belongs to its next walk.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TimeRange {
@@ -107,15 +108,18 @@ pub(super) async fn search(
     let data = read(&caller.dataset);
     let locations = locations(&data, search.location_ids.as_deref())?;
     let field = search.query.sort.sort_field.unwrap_or(TimeField::Created);
-    let range = range(&search.query.filter, field)?;
+    let (from, to) = range(&search.query.filter, field)?;
     let descending = search.query.sort.sort_order != Some(SortOrder::Asc);
     let binding = Binding::new(&caller.merchant_id, "orders/search", &search);
-    let start = binding.decode(search.cursor.as_deref())?;
+    let mut start = binding.decode(search.cursor.as_deref())?;
+    let until = *start
+        .until
+        .get_or_insert(to.unwrap_or_else(|| data.latest(caller.now)));
 
     let filter = &search.query.filter;
     let rows = data
         .orders
-        .walk(field, descending, range, start)
+        .walk(field, descending, (from, until), start.after)
         .filter(|(_, order)| {
             let state = filter.state_filter.as_ref();
             let source = filter.source_filter.as_ref();

@@ -57,6 +57,18 @@ async fn variations_are_nested_and_also_objects_of_their_own() {
 }
 
 #[tokio::test]
+async fn modifiers_are_nested_and_also_objects_of_their_own() {
+    let sandbox = small().await;
+    let (lists, _) = list(&sandbox, "MODIFIER_LIST").await;
+    let (modifiers, _) = list(&sandbox, "MODIFIER").await;
+    assert_eq!(modifiers.len(), 3);
+    assert_eq!(
+        lists[0]["modifier_list_data"]["modifiers"],
+        json!(modifiers)
+    );
+}
+
+#[tokio::test]
 async fn without_types_a_list_holds_the_top_level_types_only() {
     let sandbox = small().await;
     let page = get(&sandbox, "/v2/catalog/list").await.json();

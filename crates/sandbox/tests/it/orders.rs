@@ -134,7 +134,7 @@ async fn times_must_be_rfc_3339_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_range_holds_its_start_and_not_its_end_in_both_directions() {
+async fn a_range_holds_its_start_and_its_end_in_both_directions() {
     let sandbox = small().await;
     let ids = location_ids(&sandbox).await;
     let mut times: Vec<String> = all_orders(&sandbox)
@@ -163,7 +163,10 @@ async fn a_range_holds_its_start_and_not_its_end_in_both_directions() {
         }
         assert_eq!(
             found,
-            times[10..40].iter().map(String::as_str).collect::<Vec<_>>()
+            times[10..=40]
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
         );
     }
 }
@@ -244,4 +247,31 @@ async fn orders_are_found_by_id_and_entries_are_light() {
             .json(),
         json!({})
     );
+}
+
+#[tokio::test]
+async fn a_walk_without_an_end_ends_at_its_first_request() {
+    use patchbay_sandbox::square::DEFAULT_MERCHANT;
+    use patchbay_sandbox::square::data::ChangeKind;
+    let sandbox = small().await;
+    let ids = location_ids(&sandbox).await;
+    let mut body = json!({"location_ids": ids[..10], "limit": 60,
+        "query": {"sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"}}});
+    let first = post(&sandbox, SEARCH, body.clone()).await.json();
+    body["cursor"] = first["cursor"].clone();
+    sandbox.clock.advance_ms(1);
+    // The oldest order changes: it now lies behind the end of the walk, not in it twice.
+    let touched = first["orders"][0]["id"].as_str().expect("an id");
+    sandbox
+        .square
+        .change(DEFAULT_MERCHANT, ChangeKind::OrderUpdated, Some(touched))
+        .expect("the merchant exists")
+        .expect("the order exists");
+    let second = post(&sandbox, SEARCH, body.clone()).await.json();
+    assert!(second.get("cursor").is_none());
+    let rows = second["orders"].as_array().cloned().unwrap_or_default();
+    assert!(rows.iter().all(|order| order["id"] != touched));
+    body["cursor"] = Value::Null;
+    let next = all_pages(&sandbox, SEARCH, body, "orders").await;
+    assert_eq!(next[next.len() - 1]["id"], touched);
 }

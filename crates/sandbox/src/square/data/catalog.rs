@@ -20,16 +20,18 @@ pub(crate) enum ObjectKind {
     Tax,
     Discount,
     ModifierList,
+    Modifier,
 }
 
 impl ObjectKind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Item,
         Self::ItemVariation,
         Self::Category,
         Self::Tax,
         Self::Discount,
         Self::ModifierList,
+        Self::Modifier,
     ];
 
     pub fn name(self) -> &'static str {
@@ -40,12 +42,13 @@ impl ObjectKind {
             Self::Tax => "TAX",
             Self::Discount => "DISCOUNT",
             Self::ModifierList => "MODIFIER_LIST",
+            Self::Modifier => "MODIFIER",
         }
     }
 
     /// Nested types do not appear unless asked for.
     pub fn top_level(self) -> bool {
-        !matches!(self, Self::ItemVariation)
+        !matches!(self, Self::ItemVariation | Self::Modifier)
     }
 }
 

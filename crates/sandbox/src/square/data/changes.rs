@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::{Catalog, ObjectKind};
 use super::orders::OrderState;
-use super::seeded::{NewItem, add_item, make_customer};
+use super::seeded::make_customer;
+use super::seeded_catalog::{NewItem, add_item};
 use super::seeded_orders::{add, goods, sale};
 use super::{Dataset, derive_id};
 

@@ -10,7 +10,7 @@ use crate::square::cursor::Place;
 use crate::square::shapes::InventoryCount;
 
 /// Square's `InventoryState`.
-pub(crate) const STATES: [&str; 16] = [
+pub(crate) const STATES: [&str; 17] = [
     "CUSTOM",
     "IN_STOCK",
     "SOLD",
@@ -27,6 +27,7 @@ pub(crate) const STATES: [&str; 16] = [
     "DECOMPOSED",
     "SUPPORTED_BY_NEWER_VERSION",
     "IN_TRANSIT",
+    "UNTRACKED",
 ];
 
 #[derive(Debug)]
@@ -83,11 +84,18 @@ impl Inventory {
         }
     }
 
-    /// Rows calculated after `after`, earliest first.
-    pub fn walk(&self, after: (i64, u32)) -> impl Iterator<Item = (Place, &CountRow)> + '_ {
-        use std::ops::Bound::{Excluded, Unbounded};
+    /// Rows calculated after `since`, latest first, going on after `after`.
+    pub fn walk(
+        &self,
+        since: Option<i64>,
+        after: Option<Place>,
+    ) -> impl Iterator<Item = (Place, &CountRow)> + '_ {
+        let newest = after.map_or((i64::MAX, u32::MAX), |Place { key, row }| (key, row));
+        let since = since.unwrap_or(i64::MIN);
         self.by_time
-            .range((Excluded(after), Unbounded))
+            .range(..newest)
+            .rev()
+            .take_while(move |(at, _)| *at > since)
             .map(|&(key, row)| (Place { key, row }, &self.rows[row as usize]))
     }
 }

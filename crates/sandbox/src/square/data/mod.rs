@@ -13,6 +13,7 @@ mod inventory;
 mod order_draft;
 mod orders;
 mod seeded;
+mod seeded_catalog;
 mod seeded_orders;
 
 use rand::SeedableRng;
@@ -102,6 +103,12 @@ impl Dataset {
             currency: self.currency,
             net_total: self.orders.net_total(),
         }
+    }
+
+    /// Now, or the latest change where that is later: changes are stamped apart also
+    /// while the clock stands still.
+    pub(crate) fn latest(&self, now_ms: i64) -> i64 {
+        now_ms.max(self.stamp)
     }
 
     pub(crate) fn add_location(

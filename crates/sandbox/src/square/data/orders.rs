@@ -1,7 +1,7 @@
 //! Orders: found by id, walked by each of Square's three times.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Bound;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -173,12 +173,12 @@ impl Orders {
         order.json = Bytes::from(json.to_string());
     }
 
-    /// Rows with `start <= time < end` after `after`, in the order of `field`.
+    /// Rows with `from <= time <= until` after `after`, in the order of `field`.
     pub fn walk(
         &self,
         field: TimeField,
         descending: bool,
-        range: (Option<i64>, Option<i64>),
+        (from, until): (Option<i64>, i64),
         after: Option<Place>,
     ) -> Box<dyn Iterator<Item = (Place, &OrderRow)> + '_> {
         let index = match field {
@@ -186,20 +186,15 @@ impl Orders {
             TimeField::Updated => &self.by_updated,
             TimeField::Closed => &self.by_closed,
         };
-        let mut low = range
-            .0
-            .map_or(Bound::Unbounded, |start| Bound::Included((start, 0)));
-        let mut high = range
-            .1
-            .map_or(Bound::Unbounded, |end| Bound::Excluded((end, 0)));
-        if let Some(Place { key, row }) = after {
-            if descending {
-                high = Bound::Excluded((key, row));
-            } else {
-                low = Bound::Excluded((key, row));
-            }
-        }
-        if is_empty(low, high) {
+        let first = (from.unwrap_or(i64::MIN), 0);
+        let last = (until, u32::MAX);
+        let (low, high, backwards) = match after.map(|Place { key, row }| (key, row)) {
+            None => (Included(first), Included(last), first > last),
+            Some(at) if descending => (Included(first), Excluded(at), first > at),
+            Some(at) => (Excluded(at), Included(last), at > last),
+        };
+        // `BTreeSet::range` panics on a range that is the wrong way round.
+        if backwards {
             return Box::new(std::iter::empty());
         }
         let to_row = |&(key, row): &(i64, u32)| (Place { key, row }, &self.rows[row as usize]);
@@ -209,13 +204,5 @@ impl Orders {
         } else {
             Box::new(span.map(to_row))
         }
-    }
-}
-
-/// `BTreeSet::range` panics on a range that is the wrong way round.
-fn is_empty(low: Bound<(i64, u32)>, high: Bound<(i64, u32)>) -> bool {
-    match (low, high) {
-        (Bound::Included(low) | Bound::Excluded(low), Bound::Excluded(high)) => low >= high,
-        _ => false,
     }
 }

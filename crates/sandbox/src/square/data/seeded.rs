@@ -4,15 +4,15 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use serde_json::json;
 
-use super::catalog::{Item, ObjectKind, Variation};
+use super::catalog::ObjectKind;
+use super::seeded_catalog::add_catalog;
 use super::seeded_orders::add_orders;
 use super::{Dataset, derive_id};
 use crate::clock::rfc3339;
-use crate::square::shapes::{Customer, CustomerAddress, Money};
+use crate::square::shapes::{Customer, CustomerAddress};
 
-const CURRENCY: &str = "USD";
+pub(super) const CURRENCY: &str = "USD";
 
 /// How much of everything.
 #[derive(Debug, Clone)]
@@ -43,11 +43,6 @@ impl Default for Sizes {
     }
 }
 
-/// Name, percent of a tax.
-pub(super) const TAXES: [(&str, &str, i64); 2] =
-    [("Sales tax", "8.25", 825), ("Reduced tax", "4", 400)];
-pub(super) const DISCOUNTS: [(&str, &str, i64); 2] =
-    [("Staff discount", "15", 1500), ("Happy hour", "10", 1000)];
 const SHOPS: [(&str, &str, &str); 6] = [
     ("Harbour", "Seattle", "America/Los_Angeles"),
     ("Old Town", "Portland", "America/Los_Angeles"),
@@ -55,20 +50,6 @@ const SHOPS: [(&str, &str, &str); 6] = [
     ("Riverside", "New York", "America/New_York"),
     ("Station", "Denver", "America/Denver"),
     ("Garden", "Phoenix", "America/Phoenix"),
-];
-const KINDS: [&str; 10] = [
-    "Coffee", "Tea", "Bowl", "Candle", "Scarf", "Notebook", "Lamp", "Soap", "Mug", "Basket",
-];
-const LOOKS: [&str; 10] = [
-    "Red", "Nordic", "Café", "Small", "Organic", "Vintage", "Blue", "Heavy", "Silk", "Plain",
-];
-const VARIANTS: [&str; 6] = [
-    "Small",
-    "Medium",
-    "Large",
-    "Extra large",
-    "Pair",
-    "Box of 12",
 ];
 const GIVEN: [&str; 8] = [
     "Ada", "Grace", "José", "Mei", "Omar", "Ingrid", "Tomás", "Lena",
@@ -113,155 +94,6 @@ fn add_locations(data: &mut Dataset, sizes: &Sizes, created: i64) {
         let status = if n == 2 { "INACTIVE" } else { "ACTIVE" };
         data.add_location(&name, city, zone, status, created);
     }
-}
-
-fn add_catalog(
-    data: &mut Dataset,
-    sizes: &Sizes,
-    (begin, end): (i64, i64),
-    seed: u64,
-    rng: &mut Xoshiro256PlusPlus,
-) {
-    let id = |kind: &str, n: u64| derive_id(kind, &format!("{seed}/{n}"), 24);
-    let categories: Vec<String> = (0..u64::from(sizes.categories.max(1)))
-        .map(|n| id("category", n))
-        .collect();
-    for (n, category) in categories.iter().enumerate() {
-        let name = format!("{} {}", KINDS[n % KINDS.len()], n / KINDS.len() + 1);
-        let value = json!({"name": name, "is_top_level": true});
-        data.catalog.add_plain(
-            ObjectKind::Category,
-            category,
-            ("category_data", &value),
-            begin,
-        );
-    }
-    let mut taxes = Vec::new();
-    for (n, (name, percentage, _)) in (0u64..).zip(TAXES) {
-        let value = json!({"name": name, "percentage": percentage, "enabled": true,
-            "calculation_phase": "TAX_SUBTOTAL_PHASE", "inclusion_type": "ADDITIVE"});
-        taxes.push(id("tax", n));
-        data.catalog.add_plain(
-            ObjectKind::Tax,
-            &taxes[taxes.len() - 1],
-            ("tax_data", &value),
-            begin,
-        );
-    }
-    for (n, (name, percentage, _)) in (0u64..).zip(DISCOUNTS) {
-        let value = json!({"name": name, "percentage": percentage,
-            "discount_type": "FIXED_PERCENTAGE", "pin_required": false});
-        data.catalog.add_plain(
-            ObjectKind::Discount,
-            &id("discount", n),
-            ("discount_data", &value),
-            begin,
-        );
-    }
-    let modifier_list = id("modifier-list", 0);
-    let modifiers: Vec<_> = (1u64..)
-        .zip(["Gift wrap", "Greeting card", "Ribbon"])
-        .map(|(n, name)| {
-            json!({"type": "MODIFIER", "id": id("modifier", n), "updated_at": rfc3339(begin),
-                "version": begin, "is_deleted": false, "present_at_all_locations": true,
-                "modifier_data": {"name": name, "ordinal": n, "modifier_list_id": modifier_list,
-                    "price_money": {"amount": n * 50, "currency": CURRENCY}}})
-        })
-        .collect();
-    let value = json!({"name": "Extras", "selection_type": "MULTIPLE", "modifiers": modifiers});
-    data.catalog.add_plain(
-        ObjectKind::ModifierList,
-        &modifier_list,
-        ("modifier_list_data", &value),
-        begin,
-    );
-
-    // Changes lie evenly over the year, in the order of the items: the index by time is
-    // then filled from one end, which is several times faster for 200,000 of them.
-    let step = ((end - begin) / (i64::from(sizes.items) + 1)).max(1);
-    for n in 0..sizes.items {
-        let changed = (begin + step * i64::from(n)).min(end);
-        let tax = taxes.choose(rng).filter(|_| n % 7 != 0).map(String::as_str);
-        let new = NewItem {
-            number: u64::from(n),
-            max_variations: sizes.max_variations.max(1),
-            category: categories.choose(rng).map(String::as_str),
-            tax,
-            modifier_list: (n % 20 == 0).then_some(modifier_list.as_str()),
-        };
-        add_item(data, &new, seed, changed, rng);
-    }
-}
-
-/// What varies between made items.
-#[derive(Debug)]
-pub(super) struct NewItem<'a> {
-    pub number: u64,
-    pub max_variations: u32,
-    pub category: Option<&'a str>,
-    pub tax: Option<&'a str>,
-    pub modifier_list: Option<&'a str>,
-}
-
-/// Returns the item's id.
-pub(super) fn add_item(
-    data: &mut Dataset,
-    new: &NewItem<'_>,
-    seed: u64,
-    changed: i64,
-    rng: &mut Xoshiro256PlusPlus,
-) -> String {
-    let currency = data.currency;
-    let source = format!("{seed}/{}", new.number);
-    let item_id = derive_id("item", &source, 24);
-    let kind = KINDS.choose(rng).copied().unwrap_or(KINDS[0]);
-    let look = LOOKS.choose(rng).copied().unwrap_or(LOOKS[0]);
-    let name = format!("{look} {kind} {}", new.number + 1);
-    let description = format!("{look} {}, made by hand.", kind.to_lowercase());
-    let count = rng.random_range(1..=new.max_variations).min(250);
-    let base = rng.random_range(100..10_000_i64);
-    let parts: Vec<(String, String, String, i64)> = (0..count)
-        .map(|n| {
-            let variant = VARIANTS[n as usize % VARIANTS.len()];
-            let name = if count == 1 {
-                "Regular".to_owned()
-            } else {
-                variant.to_owned()
-            };
-            let id = derive_id("variation", &format!("{source}/{n}"), 24);
-            (
-                id,
-                name,
-                format!("SKU-{:06}-{}", new.number + 1, n + 1),
-                base + i64::from(n) * 150,
-            )
-        })
-        .collect();
-    let variations: Vec<Variation<'_>> = parts
-        .iter()
-        .map(|(id, name, sku, amount)| Variation {
-            id,
-            name,
-            sku,
-            price: Money {
-                amount: *amount,
-                currency,
-            },
-        })
-        .collect();
-    data.catalog.add_item(
-        &Item {
-            id: &item_id,
-            name: &name,
-            description: Some(&description),
-            category_id: new.category,
-            tax_ids: new.tax.as_slice(),
-            modifier_list_id: new.modifier_list,
-            variations: &variations,
-        },
-        changed,
-    );
-    item_id
 }
 
 fn add_customers(

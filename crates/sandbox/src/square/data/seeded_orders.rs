@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::catalog::ObjectKind;
 use super::order_draft::{Draft, Line, Rate};
 use super::orders::{OrderState, OrderTimes};
-use super::seeded::{DISCOUNTS, TAXES};
+use super::seeded_catalog::{DISCOUNTS, TAXES};
 use super::{Dataset, derive_id};
 
 /// What can be sold, read off the catalog once: rendering is the only store of it.
