@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     manifest::Manifest,
-    schema::{FieldError, Property, PropertyKind},
+    schema::{FieldError, Property},
 };
 
 /// Config and secrets that fit the manifest, defaults filled in.
@@ -118,20 +118,14 @@ fn check_value(property: &Property, value: &Value, pointer: &str, errors: &mut E
     if let Some(why) = property.refuse(value) {
         errors.add(pointer, why);
     }
-    let (PropertyKind::Array, Value::Array(items)) = (property.kind, value) else {
-        return;
-    };
+    let (Some(allowed), Value::Array(items)) = (&property.items, value) else { return };
     if let Some(most) = property.max_items
         && items.len() > most
     {
         errors.add(pointer, format!("must have at most {most} entries"));
     }
     for (index, item) in items.iter().enumerate() {
-        let why = match item {
-            Value::String(text) => property.refuse_text(text),
-            _ => Some("must be a text".into()),
-        };
-        if let Some(why) = why {
+        if let Some(why) = allowed.refuse(item) {
             errors.add(format!("{pointer}/{index}"), why);
         }
     }

@@ -21,5 +21,5 @@ pub use error::ProviderError;
 pub use manifest::*;
 pub use provider::{Account, Page, Provider, Pull, PullMode, PulledRecord, SyncArgs};
 pub use registry::{OverrideError, Registry};
-pub use schema::{FieldError, Property, PropertyKind, Schema};
+pub use schema::{FieldError, ItemKind, Items, Property, PropertyKind, Schema};
 pub use session::Session;

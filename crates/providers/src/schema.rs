@@ -3,7 +3,7 @@
 //!
 //! The subset: one flat object; properties of type `string`, `integer`, `boolean`
 //! or `array` of strings; `title`, `description`, `default`, `enum`, `minLength`,
-//! `maxLength`, `minimum`, `maximum`, `maxItems`, `required`; `additionalProperties`
+//! `maxLength`, `minimum`, `maximum`, `items`, `maxItems`, `required`; `additionalProperties`
 //! is always false; `x-secret: true` marks a text that is sealed and never returned.
 //! It is a type of ours rather than a library: forty lines decide it, and messages
 //! must never repeat a value that may be secret.
@@ -49,10 +49,10 @@ pub struct Property {
     /// The only texts allowed.
     #[serde(rename = "enum", default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
-    /// Characters at least (of a text, or of each text of a list).
+    /// Characters of a text at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_length: Option<usize>,
-    /// Characters at most.
+    /// Characters of a text at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
     /// Smallest number.
@@ -64,6 +64,30 @@ pub struct Property {
     /// Longest list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_items: Option<usize>,
+    /// What each entry of a list is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Items>,
+}
+
+/// The texts of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Items {
+    /// Always a text.
+    #[serde(rename = "type")]
+    pub kind: ItemKind,
+    /// Characters at least.
+    pub min_length: usize,
+    /// Characters at most.
+    pub max_length: usize,
+}
+
+/// What an entry of a list is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemKind {
+    /// A text.
+    String,
 }
 
 /// What a field holds.
@@ -117,6 +141,9 @@ impl Schema {
             if property.secret && property.default.is_some() {
                 return Some(format!("secret field `{name}` has a default"));
             }
+            if (property.kind == PropertyKind::Array) != property.items.is_some() {
+                return Some(format!("field `{name}`: a list and nothing else says what its items are"));
+            }
             let default = property.default.as_ref()?;
             property
                 .refuse(default)
@@ -165,20 +192,10 @@ impl Property {
     }
 
     pub(crate) fn refuse_text(&self, text: &str) -> Option<String> {
-        let length = text.chars().count();
         if !self.choices.is_empty() && !self.choices.iter().any(|choice| choice == text) {
             return Some(format!("must be one of: {}", self.choices.join(", ")));
         }
-        match (self.min_length, self.max_length) {
-            (Some(1), _) if length == 0 => Some("must not be empty".into()),
-            (Some(least), _) if length < least => {
-                Some(format!("must have at least {least} characters"))
-            }
-            (_, Some(most)) if length > most => {
-                Some(format!("must have at most {most} characters"))
-            }
-            _ => None,
-        }
+        refuse_length(text, self.min_length.unwrap_or(0), self.max_length.unwrap_or(usize::MAX))
     }
 
     fn refuse_number(&self, number: i64) -> Option<String> {
@@ -187,5 +204,26 @@ impl Property {
             (_, Some(most)) if number > most => Some(format!("must be at most {most}")),
             _ => None,
         }
+    }
+}
+
+impl Items {
+    /// Why an entry is not allowed; `None` if it is.
+    pub(crate) fn refuse(&self, value: &Value) -> Option<String> {
+        match (self.kind, value) {
+            (ItemKind::String, Value::String(text)) => refuse_length(text, self.min_length, self.max_length),
+            (ItemKind::String, _) => Some("must be a text".into()),
+        }
+    }
+}
+
+fn refuse_length(text: &str, least: usize, most: usize) -> Option<String> {
+    let length = text.chars().count();
+    if length < least {
+        Some(if least == 1 { "must not be empty".into() } else { format!("must have at least {least} characters") })
+    } else if length > most {
+        Some(format!("must have at most {most} characters"))
+    } else {
+        None
     }
 }

@@ -27,7 +27,7 @@ impl From<Money> for shapes::Money {
 }
 
 /// A text field of an object, empty if there is none.
-pub(super) fn text<'v>(object: &'v Value, field: &str) -> &'v str {
+fn text<'v>(object: &'v Value, field: &str) -> &'v str {
     object
         .get(field)
         .and_then(Value::as_str)

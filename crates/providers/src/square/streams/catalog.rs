@@ -5,8 +5,6 @@
 //! `latest_time` of its first page is the next cursor, because what changes while we page
 //! is later than that. A full run asks for `latest_time` before it lists, for the same reason.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,15 +18,13 @@ use crate::{
     walk::Walk,
 };
 
-/// What becomes a record.
+/// What becomes a record. Variations come inside their item and modifiers inside their
+/// list; a change of the part is a change of the whole
+/// (<https://developer.squareup.com/forums/t/catalog-category-item-variation-and-modifier-versions/1064>).
 const TYPES: [&str; 5] = ["ITEM", "CATEGORY", "TAX", "DISCOUNT", "MODIFIER_LIST"];
 
-/// What the search is asked for on top: a change of a part does not always count as a
-/// change of the whole it belongs to.
-const PARTS: [&str; 2] = ["ITEM_VARIATION", "MODIFIER"];
-
-/// Most objects of a page, and most ids of a look-up.
-const MOST: usize = 1000;
+/// Most objects of a page of changes.
+const LIMIT: usize = 1000;
 
 /// Where the stream stands between runs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,54 +99,18 @@ async fn changes(
         None => (Walk::default(), None),
     };
     let mut search = json!({
-        "object_types": TYPES.iter().chain(&PARTS).collect::<Vec<_>>(),
+        "object_types": TYPES,
         "include_deleted_objects": true,
         "begin_time": since.latest_time,
-        "limit": MOST,
+        "limit": LIMIT,
     });
     if let Some(cursor) = &walk.cursor {
         search["cursor"] = json!(cursor);
     }
     let answer: Objects = client.post("/v2/catalog/search", &search).await?;
     let latest_time = known.or(answer.latest_time).unwrap_or(since.latest_time);
-    let (parts, wholes): (Vec<Value>, Vec<Value>) = answer
-        .objects
-        .into_iter()
-        .partition(|object| PARTS.contains(&shape::text(object, "type")));
-    let missing = missing_wholes(&parts, &wholes);
-    let found = look_up(client, &missing).await?;
-    let records = wholes
-        .into_iter()
-        .chain(found)
-        .map(shape::catalog::record)
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = answer.objects.into_iter().map(shape::catalog::record).collect::<Result<Vec<_>, _>>()?;
     page(walk, records, answer.cursor, latest_time, false)
-}
-
-/// Ids of the items and lists whose parts changed and that are not on this page themselves.
-fn missing_wholes(parts: &[Value], wholes: &[Value]) -> Vec<String> {
-    let here: BTreeSet<&str> = wholes
-        .iter()
-        .map(|object| shape::text(object, "id"))
-        .collect();
-    let owners: BTreeSet<&str> = parts
-        .iter()
-        .map(|part| match shape::text(part, "type") {
-            "MODIFIER" => shape::text(&part["modifier_data"], "modifier_list_id"),
-            _ => shape::text(&part["item_variation_data"], "item_id"),
-        })
-        .filter(|id| !id.is_empty() && !here.contains(id))
-        .collect();
-    owners.into_iter().map(str::to_owned).collect()
-}
-
-async fn look_up(client: &Client<'_>, ids: &[String]) -> Result<Vec<Value>, ProviderError> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let request = json!({ "object_ids": ids, "include_deleted_objects": true });
-    let answer: Objects = client.post("/v2/catalog/batch-retrieve", &request).await?;
-    Ok(answer.objects)
 }
 
 fn page(

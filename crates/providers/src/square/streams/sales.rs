@@ -3,7 +3,8 @@
 //!
 //! Everything and ranges walk by `created_at`, which never changes, so no order can slip
 //! past the walk; changes walk by `updated_at`. The sort field always matches the filter,
-//! as Square demands. A till that was offline delivers its orders up to 72 hours late
+//! as Square demands. Where no end is given, Square ends a walk at the time of its first
+//! request. A till that was offline delivers its orders up to 72 hours late
 //! with their old times, so a run of changes begins that much before the last one; what
 //! has not changed since is recognised by its version.
 
@@ -162,7 +163,9 @@ fn groups(locations: &[String], cursor: Option<Cursor>) -> Vec<Group> {
 fn search(group: &Group, pull: &Pull, walk: &Walk) -> Value {
     let (filter, sort_field) = match (&pull.mode, group.since) {
         (PullMode::Range { from, to }, _) => {
-            let range = json!({ "start_at": rfc3339(*from), "end_at": rfc3339(*to) });
+            // Square includes both ends, in whole milliseconds.
+            let last = *to - TimeDelta::milliseconds(1);
+            let range = json!({ "start_at": rfc3339(*from), "end_at": rfc3339(last) });
             (
                 json!({ "date_time_filter": { "created_at": range } }),
                 "CREATED_AT",
