@@ -116,18 +116,6 @@ pub struct JobFilter {
     pub dead: bool,
 }
 
-/// Jobs of an org in one queue and state.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct JobCount {
-    /// The queue.
-    pub queue: Queue,
-    /// The state.
-    pub state: JobState,
-    /// How many.
-    pub jobs: i64,
-}
-
-const ACTIVE: [JobState; 3] = [JobState::Queued, JobState::Parked, JobState::Running];
 const DEAD: [JobState; 2] = [JobState::Failed, JobState::Quarantined];
 
 fn pictures() -> sea_orm::Select<Entity> {
@@ -263,27 +251,6 @@ impl Store {
             .filter(job_log::Column::Seq.gt(after))
             .order_by_asc(job_log::Column::Seq)
             .limit(limit)
-            .all(self.db());
-        Ok(rows.await?)
-    }
-
-    /// Jobs of the org that have not ended, and its dead-letter queue, by queue and state.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn job_counts(&self, org: OrgId) -> Result<Vec<JobCount>, StoreError> {
-        let counted = Condition::any()
-            .add(Column::State.is_in(ACTIVE))
-            .add(Condition::all().add(Column::State.is_in(DEAD)).add(Column::DiscardedAt.is_null()));
-        let rows = Entity::find()
-            .select_only()
-            .columns([Column::Queue, Column::State])
-            .column_as(Column::Id.count(), "jobs")
-            .filter(Column::OrgId.eq(org))
-            .filter(counted)
-            .group_by(Column::Queue)
-            .group_by(Column::State)
-            .into_model()
             .all(self.db());
         Ok(rows.await?)
     }

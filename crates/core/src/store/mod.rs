@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod events;
 pub mod health;
 pub mod orgs;
+pub mod overview;
 pub mod streams;
 pub mod records;
 pub mod idempotency;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::{Timestamp, Uuid, timestamp::context::ContextV7};
 
-use crate::{clock::Clock, ids::JobId};
+use crate::{clock::Clock, ids::JobId, job::NewJob};
 
 /// Makes ids that grow, also within a millisecond (RFC 9562, section 6.2, method 1).
 #[derive(Debug)]
@@ -14,6 +14,12 @@ pub(super) struct GrowingIds(Mutex<ContextV7>);
 impl GrowingIds {
     pub(super) fn new() -> Self {
         Self(Mutex::new(ContextV7::new()))
+    }
+
+    /// The ids of new jobs: their own where they bring one, else fresh.
+    pub(super) fn of(&self, clock: &dyn Clock, jobs: &[NewJob]) -> Vec<JobId> {
+        let fresh = self.take(clock, jobs.len());
+        jobs.iter().zip(fresh).map(|(job, fresh)| job.id.unwrap_or(fresh)).collect()
     }
 
     /// `count` ids that carry the clock's present time, each greater than the one before.

@@ -80,7 +80,7 @@ impl JobStore for PostgresJobs {
     }
 
     async fn enqueue(&self, tx: &DatabaseTransaction, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
-        let ids = self.ids.take(&*self.clock, jobs.len());
+        let ids = self.ids.of(&*self.clock, &jobs);
         enqueue::enqueue(tx, jobs, &ids).await
     }
 

@@ -105,7 +105,7 @@ impl JobStore for SqliteJobs {
     }
 
     async fn enqueue(&self, tx: &DatabaseTransaction, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
-        let ids = self.ids.take(&*self.clock, jobs.len());
+        let ids = self.ids.of(&*self.clock, &jobs);
         enqueue::enqueue(tx, jobs, &ids, self.time()).await
     }
 
