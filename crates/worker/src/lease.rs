@@ -8,20 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use patchbay_core::{
     clock::Clock,
     ids::{JobId, ProcessId},
     store::{
         Store, StoreError,
+        connect::{ConnectError, ConnectOptions, connect},
         jobs::{LEASE, Renewal},
     },
 };
+use sea_orm::DbBackend;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     book::Book,
+    context::Context,
     metrics::Metrics,
     run::{JobRun, StopReason},
 };
@@ -36,7 +39,34 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 const RETRY_EVERY: Duration = Duration::from_millis(300);
 
 /// Opens a connection of its own to the product's database. Called on the lease's thread.
-pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Store, StoreError>> + Send + Sync>;
+pub type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Store, ConnectError>> + Send + Sync>;
+
+/// The lease's way to the product's database: on PostgreSQL a connection of its
+/// own; on SQLite, which is in this process anyway, the same pool.
+#[must_use]
+pub fn own_connection(url: String, ctx: &Context) -> Connect {
+    let ctx = ctx.clone();
+    Arc::new(move || {
+        let url = url.clone();
+        let Context { store, clock, .. } = ctx.clone();
+        async move {
+            if store.db().get_database_backend() == DbBackend::Sqlite {
+                return Ok(store);
+            }
+            let options = ConnectOptions { max_connections: 1, application_name: "patchbay-lease".to_owned() };
+            Ok(Store::new(connect(&url, options).await?, clock))
+        }
+        .boxed()
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum NotRegistered {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// What a process is, as its row says.
 #[derive(Debug, Clone)]
@@ -112,7 +142,7 @@ impl Keeper {
             let registered = async {
                 let store = (self.connect)().await?;
                 store.jobs().register(me, &self.identity.kind, &self.identity.host).await?;
-                Ok::<_, StoreError>(store)
+                Ok::<_, NotRegistered>(store)
             };
             match timeout(RENEW_WITHIN, registered).await {
                 Ok(Ok(store)) => return Some((store, me)),

@@ -19,7 +19,7 @@ mod supervise;
 pub mod worker;
 
 pub use context::Context;
-pub use lease::Connect;
+pub use lease::{Connect, own_connection};
 pub use metrics::Metrics;
 pub use run::{FenceError, JobRun, StopReason};
 pub use worker::{STOP_WITHIN, WorkerDeps, WorkerError, run};

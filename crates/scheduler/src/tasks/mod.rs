@@ -1,0 +1,87 @@
+//! The scheduler's duties: one file each, and this one screen that lists them. To add
+//! one: a file with a type that implements [`Duty`], and its line in [`all`].
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use patchbay_core::{hints::HintsAway, ids::ProcessId, store::StoreError};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Identity, Reports, SchedulerDeps};
+
+mod presence;
+mod prune;
+mod rescue;
+mod top_up;
+
+/// Something a scheduler does again and again. Any number of schedulers do it at once.
+#[async_trait]
+pub(crate) trait Duty: Send {
+    /// Its name in reports and logs.
+    fn name(&self) -> &'static str;
+
+    /// The time from one run to the next.
+    fn every(&self) -> Duration;
+
+    /// Does it once; says how much was done.
+    async fn run(&mut self) -> Result<u64, DutyError>;
+}
+
+/// Why a run of a duty came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DutyError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Hints(#[from] HintsAway),
+    /// The database answers, and says that this process is dead.
+    #[error("this scheduler was declared dead and registers anew")]
+    Dead,
+}
+
+/// Every duty of a scheduler.
+pub(crate) fn all(
+    deps: &SchedulerDeps,
+    me: watch::Sender<Option<ProcessId>>,
+    me_reader: &watch::Receiver<Option<ProcessId>>,
+) -> Vec<Box<dyn Duty>> {
+    let mut duties: Vec<Box<dyn Duty>> = vec![
+        Box::new(top_up::TopUp::new(deps)),
+        Box::new(rescue::Rescue::new(deps, me_reader.clone())),
+        Box::new(prune::Prune::new(deps)),
+    ];
+    if let Identity::Own { host } = &deps.identity {
+        duties.push(Box::new(presence::Presence::new(deps, host.clone(), me)));
+    }
+    duties
+}
+
+/// Runs a duty on time until shutdown. A failure is told once, and once more when it is over.
+pub(crate) async fn repeat(mut duty: Box<dyn Duty>, reports: Arc<Reports>, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(duty.every());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let planned = tokio::select! {
+            planned = ticks.tick() => planned,
+            () = shutdown.cancelled() => return,
+        };
+        let began = Instant::now();
+        let name = duty.name();
+        let outcome = match AssertUnwindSafe(duty.run()).catch_unwind().await {
+            Ok(outcome) => outcome.map_err(|error| error.to_string()),
+            Err(_) => Err("the duty's code panicked".to_owned()),
+        };
+        let had_failed = reports.note(name, began.into_std(), began - planned, &outcome);
+        match outcome {
+            Ok(_) if had_failed => tracing::info!(duty = name, "works again"),
+            Ok(done) => tracing::trace!(duty = name, done, "done"),
+            Err(error) if had_failed => tracing::debug!(duty = name, error, "still fails"),
+            Err(error) => tracing::warn!(duty = name, error, "failed; it is tried again"),
+        }
+    }
+}

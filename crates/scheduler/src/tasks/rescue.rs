@@ -1,0 +1,129 @@
+//! Takes back the jobs of dead processes (DESIGN section 5, step 8). A scheduler that
+//! was itself held up, or just began, cannot tell a dead process from an outage that
+//! held up everyone: it waits one full lease first.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use patchbay_core::{
+    events::EventKind,
+    hints::Signal,
+    ids::{JobId, ProcessId},
+    store::{
+        StoreError,
+        events::NewEvent,
+        jobs::{LEASE, Rescued},
+    },
+};
+use tokio::sync::watch;
+
+use super::{Duty, DutyError};
+use crate::SchedulerDeps;
+
+/// A gap between two looks longer than this means: held up.
+const HELD_UP: Duration = Duration::from_secs(2);
+
+pub(super) struct Rescue {
+    deps: SchedulerDeps,
+    me: watch::Receiver<Option<ProcessId>>,
+    patience: Patience,
+}
+
+impl Rescue {
+    pub(super) fn new(deps: &SchedulerDeps, me: watch::Receiver<Option<ProcessId>>) -> Self {
+        Self { deps: deps.clone(), me, patience: Patience::default() }
+    }
+
+    /// The log says what happened, and whoever watches these jobs looks again.
+    async fn tell(&self, rescued: &Rescued) -> Result<(), StoreError> {
+        let ids: Vec<JobId> = rescued.requeued.iter().chain(&rescued.quarantined).copied().collect();
+        let mut signals = Vec::new();
+        let tx = self.deps.store.begin().await?;
+        for job in self.deps.store.job_pictures(&ids).await? {
+            let Some(org) = job.org_id else { continue };
+            signals.push(Signal::Job { org, job: job.id });
+            if rescued.quarantined.contains(&job.id) {
+                let mut event = NewEvent::new(org, EventKind::JobQuarantined, "system").job(job.id);
+                if let Some(connection) = job.connection_id {
+                    event = event.connection(connection);
+                }
+                self.deps.store.record_event(&tx, event).await?;
+            }
+        }
+        tx.commit().await?;
+        if let Err(away) = self.deps.hints.signal_all(&signals).await {
+            tracing::debug!(%away, "signals not sent");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Duty for Rescue {
+    fn name(&self) -> &'static str {
+        "rescue"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    async fn run(&mut self) -> Result<u64, DutyError> {
+        let Some(me) = *self.me.borrow() else { return Ok(0) };
+        // On SQLite the lock on the data folder proves who is dead; nobody has to wait.
+        let proven = self.deps.store.db().get_database_backend() == sea_orm::DbBackend::Sqlite;
+        // An answer of the database first: silence until now was an outage.
+        self.deps.store.jobs().now().await?;
+        if !self.patience.may_judge(Instant::now()) && !proven {
+            return Ok(0);
+        }
+        let rescued = self.deps.store.jobs().rescue(me).await?;
+        let count = rescued.requeued.len() + rescued.quarantined.len();
+        if count > 0 {
+            tracing::warn!(
+                requeued = rescued.requeued.len(),
+                quarantined = rescued.quarantined.len(),
+                "jobs of dead processes were taken back"
+            );
+            self.tell(&rescued).await?;
+        }
+        Ok(count as u64)
+    }
+}
+
+/// When this scheduler may call a process dead.
+#[derive(Debug, Default)]
+struct Patience {
+    last_look: Option<Instant>,
+    judge_from: Option<Instant>,
+}
+
+impl Patience {
+    /// Called when the database has answered.
+    fn may_judge(&mut self, now: Instant) -> bool {
+        if self.last_look.is_none_or(|last| now - last > HELD_UP) {
+            self.judge_from = Some(now + LEASE);
+        }
+        self.last_look = Some(now);
+        self.judge_from.is_none_or(|from| now >= from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheduler_that_began_or_was_held_up_waits_a_lease_before_it_judges() {
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut patience = Patience::default();
+        let judged: Vec<bool> = (0..10).map(|second| patience.may_judge(at(second))).collect();
+        assert_eq!(judged, [false, false, false, false, false, false, true, true, true, true]);
+        assert!(!patience.may_judge(at(12)), "held up for three seconds");
+        for second in 13..18 {
+            assert!(!patience.may_judge(at(second)));
+        }
+        assert!(patience.may_judge(at(18)));
+    }
+}
