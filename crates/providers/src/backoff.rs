@@ -48,3 +48,28 @@ impl Backoff {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_with_jitter_and_end() {
+        let backoff = Backoff::default();
+        for (tried, full) in [(0, 300), (1, 600), (2, 1200), (3, 2400), (4, 4800)] {
+            let wait = backoff.wait(tried, None).expect("another try");
+            let full = Duration::from_millis(full);
+            assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
+        }
+        assert_eq!(backoff.wait(5, None), None);
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept_to_the_letter_or_left_to_the_job() {
+        let backoff = Backoff::default();
+        let asked = Some(Duration::from_secs(2));
+        assert_eq!(backoff.wait(0, asked), asked);
+        assert_eq!(backoff.wait(5, asked), None);
+        assert_eq!(backoff.wait(0, Some(Duration::from_secs(6))), None);
+    }
+}

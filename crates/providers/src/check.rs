@@ -118,7 +118,9 @@ fn check_value(property: &Property, value: &Value, pointer: &str, errors: &mut E
     if let Some(why) = property.refuse(value) {
         errors.add(pointer, why);
     }
-    let (Some(allowed), Value::Array(items)) = (&property.items, value) else { return };
+    let (Some(allowed), Value::Array(items)) = (&property.items, value) else {
+        return;
+    };
     if let Some(most) = property.max_items
         && items.len() > most
     {

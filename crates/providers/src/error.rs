@@ -145,3 +145,53 @@ impl From<OutboundError> for ProviderError {
         Self::new(kind, error.to_string(), action)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(kind: FailureKind, retry_after: Option<Duration>) -> Next {
+        let mut error = ProviderError::new(kind, "what", "do").code("X");
+        error.retry_after = retry_after;
+        let job = error.clone().into_job_error(DateTime::UNIX_EPOCH, Some(3));
+        assert_eq!(job.failure, error.failure());
+        assert_eq!(job.failure.code.as_deref(), Some("X"));
+        job.next
+    }
+
+    #[test]
+    fn the_kind_decides_what_the_job_does_next() {
+        let soon = Some(Duration::from_secs(7));
+        let until = |seconds| Next::Snooze {
+            until: DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds),
+        };
+        assert_eq!(
+            next(FailureKind::Auth, None),
+            Next::Park {
+                credential_version: Some(3)
+            }
+        );
+        assert_eq!(next(FailureKind::RateLimited, None), until(60));
+        assert_eq!(next(FailureKind::RateLimited, soon), until(7));
+        assert_eq!(
+            next(FailureKind::RateLimited, Some(Duration::MAX)),
+            until(24 * 3600)
+        );
+        for kind in [
+            FailureKind::ProviderDown,
+            FailureKind::Timeout,
+            FailureKind::Protocol,
+        ] {
+            assert_eq!(next(kind, None), Next::Retry { after: None });
+            assert_eq!(next(kind, soon), Next::Retry { after: soon });
+        }
+        for kind in [
+            FailureKind::Scope,
+            FailureKind::NotFound,
+            FailureKind::Invalid,
+            FailureKind::UnknownOutcome,
+        ] {
+            assert_eq!(next(kind, soon), Next::Fail);
+        }
+    }
+}

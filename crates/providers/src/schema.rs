@@ -142,7 +142,9 @@ impl Schema {
                 return Some(format!("secret field `{name}` has a default"));
             }
             if (property.kind == PropertyKind::Array) != property.items.is_some() {
-                return Some(format!("field `{name}`: a list and nothing else says what its items are"));
+                return Some(format!(
+                    "field `{name}`: a list and nothing else says what its items are"
+                ));
             }
             let default = property.default.as_ref()?;
             property
@@ -195,7 +197,11 @@ impl Property {
         if !self.choices.is_empty() && !self.choices.iter().any(|choice| choice == text) {
             return Some(format!("must be one of: {}", self.choices.join(", ")));
         }
-        refuse_length(text, self.min_length.unwrap_or(0), self.max_length.unwrap_or(usize::MAX))
+        refuse_length(
+            text,
+            self.min_length.unwrap_or(0),
+            self.max_length.unwrap_or(usize::MAX),
+        )
     }
 
     fn refuse_number(&self, number: i64) -> Option<String> {
@@ -211,7 +217,9 @@ impl Items {
     /// Why an entry is not allowed; `None` if it is.
     pub(crate) fn refuse(&self, value: &Value) -> Option<String> {
         match (self.kind, value) {
-            (ItemKind::String, Value::String(text)) => refuse_length(text, self.min_length, self.max_length),
+            (ItemKind::String, Value::String(text)) => {
+                refuse_length(text, self.min_length, self.max_length)
+            }
             (ItemKind::String, _) => Some("must be a text".into()),
         }
     }
@@ -220,7 +228,11 @@ impl Items {
 fn refuse_length(text: &str, least: usize, most: usize) -> Option<String> {
     let length = text.chars().count();
     if length < least {
-        Some(if least == 1 { "must not be empty".into() } else { format!("must have at least {least} characters") })
+        Some(if least == 1 {
+            "must not be empty".into()
+        } else {
+            format!("must have at least {least} characters")
+        })
     } else if length > most {
         Some(format!("must have at most {most} characters"))
     } else {

@@ -79,3 +79,94 @@ fn fingerprint(records: &[PulledRecord]) -> u64 {
     // Positions are JSON: numbers above 2^53 would not survive every reader. 0 means "none yet".
     (hasher.finish() >> 12).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use patchbay_core::failure::FailureKind;
+    use serde_json::json;
+
+    use super::*;
+
+    fn page(ids: &[u32]) -> Vec<PulledRecord> {
+        let record = |id: &u32| PulledRecord {
+            external_id: id.to_string(),
+            kind: "thing".into(),
+            data: json!({}),
+            raw: json!({}),
+            source_version: Some(1),
+            deleted: false,
+        };
+        ids.iter().map(record).collect()
+    }
+
+    /// Pages it took until the walk ended or was stopped, and whether it was stopped.
+    fn walk(page_at: impl Fn(u32) -> (Vec<PulledRecord>, Option<String>)) -> (u32, bool) {
+        let mut walk = Walk::default();
+        for number in 0.. {
+            let (records, next) = page_at(number);
+            // As it is stored between two pages.
+            let text = serde_json::to_string(&walk).expect("a plain value");
+            match serde_json::from_str::<Walk>(&text)
+                .expect("reads back")
+                .after(&records, next)
+            {
+                Ok(Some(next)) => walk = next,
+                Ok(None) => return (number + 1, false),
+                Err(error) => {
+                    assert_eq!(error.kind, FailureKind::Protocol);
+                    return (number + 1, true);
+                }
+            }
+        }
+        unreachable!("a walk ends within 2^32 pages")
+    }
+
+    fn fresh(number: u32) -> Option<String> {
+        Some(format!("c{number}"))
+    }
+
+    #[test]
+    fn a_walk_ends_where_the_cursors_end() {
+        assert_eq!(
+            walk(|n| (page(&[n]), (n < 999).then(|| format!("c{n}")))),
+            (1000, false)
+        );
+        assert_eq!(walk(|_| (page(&[]), None)), (1, false));
+        assert_eq!(walk(|_| (page(&[1]), Some(String::new()))), (1, false));
+    }
+
+    #[test]
+    fn the_same_cursor_again_stops_it() {
+        assert_eq!(walk(|n| (page(&[n]), Some("same".into()))), (2, true));
+    }
+
+    #[test]
+    fn circles_of_any_length_behind_fresh_cursors_stop_it() {
+        for length in [1, 2, 3, 7, 100] {
+            let (pages, stopped) = walk(|n| (page(&[n % length]), fresh(n)));
+            assert!(
+                stopped && pages <= 4 * length + 2,
+                "{pages} pages for a circle of {length}"
+            );
+            let (pages, stopped) = walk(|n| {
+                (
+                    page(&[if n < 50 { 1000 + n } else { n % length }]),
+                    fresh(n),
+                )
+            });
+            assert!(
+                stopped && pages <= 4 * (50 + length),
+                "{pages} pages for a tail and a circle of {length}"
+            );
+        }
+    }
+
+    #[test]
+    fn empty_pages_are_borne_for_a_while() {
+        assert_eq!(
+            walk(|n| (page(&[]), (n < 40).then(|| format!("c{n}")))),
+            (41, false)
+        );
+        assert_eq!(walk(|n| (page(&[]), fresh(n))), (51, true));
+    }
+}

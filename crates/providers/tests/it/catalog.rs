@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use patchbay_providers::{PullMode, shapes::{CatalogItem, ModifierList}};
+use patchbay_providers::{
+    PullMode,
+    shapes::{CatalogItem, ModifierList},
+};
 use patchbay_sandbox::{Dataset, Effect, Fault, Sizes, square::data::ChangeKind};
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,10 +22,16 @@ async fn a_full_run_brings_every_object_and_its_parts_inside() {
         assert!(!run.of_kind(kind).is_empty(), "no {kind}");
     }
     assert!(run.pages > 1, "one page proves no paging");
-    let items = run.of_kind("item").into_iter().map(|it| CatalogItem::deserialize(&it.data).expect("an item"));
+    let items = run
+        .of_kind("item")
+        .into_iter()
+        .map(|it| CatalogItem::deserialize(&it.data).expect("an item"));
     let lists = run.of_kind("modifier_list").into_iter();
     let lists = lists.map(|it| ModifierList::deserialize(&it.data).expect("a modifier list"));
-    let parts: usize = items.map(|it| it.variations.len()).chain(lists.map(|it| it.modifiers.len())).sum();
+    let parts: usize = items
+        .map(|it| it.variations.len())
+        .chain(lists.map(|it| it.modifiers.len()))
+        .sum();
     assert_eq!(run.records.len() + parts, summary.catalog_objects);
 }
 
@@ -41,7 +50,10 @@ async fn an_incremental_run_brings_what_changed_and_what_was_deleted_and_nothing
     assert_eq!(run.ids(), changed);
     assert!(run.record(&deleted).deleted);
     assert!(created == deleted || !run.record(&created).deleted);
-    assert!(at.changes("catalog", run.cursor).await.records.is_empty(), "the cursor did not move");
+    assert!(
+        at.changes("catalog", run.cursor).await.records.is_empty(),
+        "the cursor did not move"
+    );
 }
 
 #[tokio::test]
@@ -56,7 +68,11 @@ async fn what_changes_while_a_full_run_lists_is_found_by_the_next_incremental_ru
         started_at: session.now(),
     };
     let first = at.provider().pull(&session, &pull).await.expect("a page");
-    let item = first.records.iter().find(|record| record.kind == "item").expect("an item");
+    let item = first
+        .records
+        .iter()
+        .find(|record| record.kind == "item")
+        .expect("an item");
     let updated = at.change(ChangeKind::ItemUpdated, Some(&item.external_id));
     pull.position = first.next;
     let cursor = loop {
@@ -73,10 +89,18 @@ async fn what_changes_while_a_full_run_lists_is_found_by_the_next_incremental_ru
 
 #[tokio::test]
 async fn deep_changes_are_paged_and_complete() {
-    let sizes = Sizes { items: 1100, max_variations: 1, ..Sizes::default() };
+    let sizes = Sizes {
+        items: 1100,
+        max_variations: 1,
+        ..Sizes::default()
+    };
     let at = StandIn::with(Dataset::seeded(3, &sizes)).await;
     let full = at.full("catalog").await;
-    let items: BTreeSet<&str> = full.of_kind("item").into_iter().map(|item| item.external_id.as_str()).collect();
+    let items: BTreeSet<&str> = full
+        .of_kind("item")
+        .into_iter()
+        .map(|item| item.external_id.as_str())
+        .collect();
     for item in &items {
         at.change(ChangeKind::ItemUpdated, Some(item));
     }
@@ -88,7 +112,10 @@ async fn deep_changes_are_paged_and_complete() {
 #[tokio::test]
 async fn rows_repeated_across_pages_do_no_harm() {
     let at = StandIn::small().await;
-    at.sandbox.faults.add(Fault::everywhere(Effect::DuplicateItems)).expect("a fault");
+    at.sandbox
+        .faults
+        .add(Fault::everywhere(Effect::DuplicateItems))
+        .expect("a fault");
     let run = at.full("catalog").await;
     assert!(run.records.len() > run.ids().len(), "nothing was repeated");
     let again = at.full("catalog").await;
@@ -104,5 +131,8 @@ async fn money_is_whole_minor_units_with_its_currency() {
     let raw = &item.raw["item_data"]["variations"][0]["item_variation_data"]["price_money"];
     let price = &item.data["variations"][0]["price"];
     assert_eq!(price, raw);
-    assert!(matches!(price["amount"], Value::Number(_)) && price["currency"] == "USD", "{price}");
+    assert!(
+        matches!(price["amount"], Value::Number(_)) && price["currency"] == "USD",
+        "{price}"
+    );
 }

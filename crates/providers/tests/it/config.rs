@@ -10,19 +10,36 @@ fn square() -> Arc<dyn patchbay_providers::Provider> {
 }
 
 fn secret(fields: &[(&str, &str)]) -> SecretFields {
-    SecretFields(fields.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text))).collect())
+    SecretFields(
+        fields
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), Secret::new(*text)))
+            .collect(),
+    )
 }
 
 fn refused(config: &Value, secret: &SecretFields) -> Vec<(String, String)> {
-    let errors = square().manifest().check(config, secret).expect_err("refused");
-    errors.into_iter().map(|FieldError { pointer, message }| (pointer, message)).collect()
+    let errors = square()
+        .manifest()
+        .check(config, secret)
+        .expect_err("refused");
+    errors
+        .into_iter()
+        .map(|FieldError { pointer, message }| (pointer, message))
+        .collect()
 }
 
 #[test]
 fn a_good_config_gets_its_defaults() {
-    let checked = square().manifest().check(&json!({}), &secret(&[("access_token", "t0ken")])).expect("good");
+    let checked = square()
+        .manifest()
+        .check(&json!({}), &secret(&[("access_token", "t0ken")]))
+        .expect("good");
     assert_eq!(checked.config, json!({ "environment": "production" }));
-    assert_eq!(checked.secret.get("access_token").map(Secret::expose), Some("t0ken"));
+    assert_eq!(
+        checked.secret.get("access_token").map(Secret::expose),
+        Some("t0ken")
+    );
 }
 
 #[test]
@@ -35,18 +52,24 @@ fn every_field_error_comes_at_once_with_its_pointer() {
     });
     let errors = refused(&config, &secret(&[("environment", "x"), ("pin", "s3cr3t")]));
     let pointers: Vec<&str> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
-    assert_eq!(pointers, [
-        "/config/access_token",
-        "/config/a~1b~0c",
-        "/config/environment",
-        "/config/location_ids/1",
-        "/config/location_ids/2",
-        "/secret/access_token",
-        "/secret/environment",
-        "/secret/pin",
-    ]);
+    assert_eq!(
+        pointers,
+        [
+            "/config/access_token",
+            "/config/a~1b~0c",
+            "/config/environment",
+            "/config/location_ids/1",
+            "/config/location_ids/2",
+            "/secret/access_token",
+            "/secret/environment",
+            "/secret/pin",
+        ]
+    );
     let words = format!("{errors:?}");
-    assert!(words.contains("must be one of: production, sandbox"), "{words}");
+    assert!(
+        words.contains("must be one of: production, sandbox"),
+        "{words}"
+    );
     for value in ["moon", "wrong place", "s3cr3t"] {
         assert!(!words.contains(value), "{words}");
     }
@@ -55,10 +78,16 @@ fn every_field_error_comes_at_once_with_its_pointer() {
 #[test]
 fn what_is_no_object_and_what_is_empty_is_refused() {
     let errors = refused(&json!([]), &secret(&[("access_token", "")]));
-    assert_eq!(errors, [
-        ("/config".to_owned(), "must be an object".to_owned()),
-        ("/secret/access_token".to_owned(), "must not be empty".to_owned()),
-    ]);
+    assert_eq!(
+        errors,
+        [
+            ("/config".to_owned(), "must be an object".to_owned()),
+            (
+                "/secret/access_token".to_owned(),
+                "must not be empty".to_owned()
+            ),
+        ]
+    );
 }
 
 #[test]
@@ -67,7 +96,10 @@ fn the_environment_chooses_the_host_that_may_see_the_token() {
     let manifest = provider.manifest();
     let host = |config: Value| manifest.endpoint(&config).base_url.to_string();
     assert_eq!(host(json!({})), "https://connect.squareup.com/");
-    assert_eq!(host(json!({ "environment": "sandbox" })), "https://connect.squareupsandbox.com/");
+    assert_eq!(
+        host(json!({ "environment": "sandbox" })),
+        "https://connect.squareupsandbox.com/"
+    );
 }
 
 #[test]
@@ -75,9 +107,18 @@ fn the_gallery_shows_a_json_schema_that_marks_the_secret() {
     let shown = serde_json::to_value(square().manifest()).expect("serializes");
     assert_eq!(shown["config"]["type"], "object");
     assert_eq!(shown["config"]["additionalProperties"], false);
-    assert_eq!(shown["config"]["properties"]["access_token"]["x-secret"], true);
-    assert_eq!(shown["config"]["properties"]["location_ids"]["items"], json!({ "type": "string", "minLength": 1, "maxLength": 64 }));
-    assert_eq!(shown["streams"][1]["modes"], json!(["incremental", "range", "full"]));
+    assert_eq!(
+        shown["config"]["properties"]["access_token"]["x-secret"],
+        true
+    );
+    assert_eq!(
+        shown["config"]["properties"]["location_ids"]["items"],
+        json!({ "type": "string", "minLength": 1, "maxLength": 64 })
+    );
+    assert_eq!(
+        shown["streams"][1]["modes"],
+        json!(["incremental", "range", "full"])
+    );
 }
 
 #[test]
@@ -86,13 +127,41 @@ fn a_manifest_that_contradicts_itself_is_refused_with_the_reason() {
     assert!(Manifest::parse(good).is_ok());
     for (from, to, reason) in [
         ("key = \"square\"", "key = \"Square One\"", "is no key"),
-        ("base_url = \"https://connect.squareup.com\"", "base_url = \"http://connect.squareup.com\"", "is not https"),
-        ("hosts = [\"connect.squareup.com\"]", "hosts = [\"squareup.com\"]", "not among its hosts"),
-        ("endpoint_field = \"environment\"", "endpoint_field = \"region\"", "no field of config"),
-        ("required = [\"access_token\"]", "required = [\"token\"]", "not declared"),
-        ("default = \"production\"", "default = \"moon\"", "must be one of"),
-        ("capability = \"sync_catalog\"", "capability = \"sync_katalog\"", "is not declared"),
-        ("scopes = [\"ITEMS_READ\"]", "scopes = [\"ITEMS_WRITE\"]", "is not asked for"),
+        (
+            "base_url = \"https://connect.squareup.com\"",
+            "base_url = \"http://connect.squareup.com\"",
+            "is not https",
+        ),
+        (
+            "hosts = [\"connect.squareup.com\"]",
+            "hosts = [\"squareup.com\"]",
+            "not among its hosts",
+        ),
+        (
+            "endpoint_field = \"environment\"",
+            "endpoint_field = \"region\"",
+            "no field of config",
+        ),
+        (
+            "required = [\"access_token\"]",
+            "required = [\"token\"]",
+            "not declared",
+        ),
+        (
+            "default = \"production\"",
+            "default = \"moon\"",
+            "must be one of",
+        ),
+        (
+            "capability = \"sync_catalog\"",
+            "capability = \"sync_katalog\"",
+            "is not declared",
+        ),
+        (
+            "scopes = [\"ITEMS_READ\"]",
+            "scopes = [\"ITEMS_WRITE\"]",
+            "is not asked for",
+        ),
         ("impact = ", "impakt = ", "unknown field"),
     ] {
         assert!(good.contains(from), "{from}");

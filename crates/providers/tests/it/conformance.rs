@@ -23,7 +23,10 @@ fn asked(mode: Mode) -> PullMode {
     let to = SystemClock.now();
     match mode {
         Mode::Incremental => PullMode::Incremental,
-        Mode::Range => PullMode::Range { from: to - TimeDelta::days(3650), to },
+        Mode::Range => PullMode::Range {
+            from: to - TimeDelta::days(3650),
+            to,
+        },
         Mode::Full => PullMode::Full,
     }
 }
@@ -33,8 +36,15 @@ async fn every_provider_tells_whose_account_it_opened() {
     for provider in Registry::builtin().all() {
         let at = stand_in(&**provider).await;
         let account = provider.test(&at.session()).await.expect("an account");
-        assert!(!account.key.is_empty() && !account.name.is_empty(), "{account:?}");
-        assert_eq!(provider.test(&at.session()).await, Ok(account), "the key changes from call to call");
+        assert!(
+            !account.key.is_empty() && !account.name.is_empty(),
+            "{account:?}"
+        );
+        assert_eq!(
+            provider.test(&at.session()).await,
+            Ok(account),
+            "the key changes from call to call"
+        );
     }
 }
 
@@ -52,19 +62,35 @@ async fn every_declared_mode_of_every_stream_brings_records() {
 
 async fn brings_records(at: &StandIn, stream: &Stream, mode: Mode) {
     let what = format!("{} {mode:?}", stream.key);
-    let run = at.run(&stream.key, asked(mode), None).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    let run = at
+        .run(&stream.key, asked(mode), None)
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(!run.records.is_empty(), "{what}: nothing came");
-    assert_eq!(run.ids().len(), run.records.len(), "{what}: ids are not unique");
+    assert_eq!(
+        run.ids().len(),
+        run.records.len(),
+        "{what}: ids are not unique"
+    );
     for record in &run.records {
-        assert!(record.data.is_object() && record.raw.is_object(), "{what}: {record:?}");
-        assert!(!record.kind.is_empty() && record.source_version.is_some(), "{what}: {record:?}");
+        assert!(
+            record.data.is_object() && record.raw.is_object(),
+            "{what}: {record:?}"
+        );
+        assert!(
+            !record.kind.is_empty() && record.source_version.is_some(),
+            "{what}: {record:?}"
+        );
     }
     // A run that saw everything may mark the rest as deleted; a range saw a part.
     assert_eq!(run.complete, mode != Mode::Range, "{what}: complete");
     assert_eq!(run.cursor.is_some(), mode != Mode::Range, "{what}: cursor");
     if let Some(cursor) = run.cursor {
         let next = at.changes(&stream.key, Some(cursor)).await;
-        assert!(!next.complete, "{what}: changes since a cursor are not everything");
+        assert!(
+            !next.complete,
+            "{what}: changes since a cursor are not everything"
+        );
         assert!(next.cursor.is_some(), "{what}: no cursor to go on from");
     }
 }
@@ -73,17 +99,31 @@ async fn brings_records(at: &StandIn, stream: &Stream, mode: Mode) {
 async fn what_is_not_declared_is_refused() {
     for provider in Registry::builtin().all() {
         let at = stand_in(&**provider).await;
-        let error = at.run("no_such_stream", PullMode::Full, None).await.expect_err("refused");
+        let error = at
+            .run("no_such_stream", PullMode::Full, None)
+            .await
+            .expect_err("refused");
         assert_eq!(error.kind, FailureKind::Invalid);
         for stream in &provider.manifest().streams {
             for mode in [Mode::Incremental, Mode::Range, Mode::Full] {
                 if !stream.modes.contains(&mode) {
-                    let error = at.run(&stream.key, asked(mode), None).await.expect_err("refused");
+                    let error = at
+                        .run(&stream.key, asked(mode), None)
+                        .await
+                        .expect_err("refused");
                     assert_eq!(error.kind, FailureKind::Invalid, "{} {mode:?}", stream.key);
                 }
             }
-            let error = at.run(&stream.key, PullMode::Incremental, Some(json!(7))).await.expect_err("refused");
-            assert_eq!(error.kind, FailureKind::Invalid, "{}: a cursor that is none", stream.key);
+            let error = at
+                .run(&stream.key, PullMode::Incremental, Some(json!(7)))
+                .await
+                .expect_err("refused");
+            assert_eq!(
+                error.kind,
+                FailureKind::Invalid,
+                "{}: a cursor that is none",
+                stream.key
+            );
         }
     }
 }
@@ -97,20 +137,41 @@ async fn every_stream_names_the_fault_and_never_runs_without_end() {
                 (Effect::ExpiredToken, FailureKind::Auth),
                 (Effect::RevokedToken, FailureKind::Auth),
                 (Effect::InsufficientScopes, FailureKind::Scope),
-                (Effect::RateLimited { retry_after: None }, FailureKind::RateLimited),
-                (Effect::ServerError { status: 500 }, FailureKind::ProviderDown),
-                (Effect::DropConnection { after_bytes: 40 }, FailureKind::ProviderDown),
+                (
+                    Effect::RateLimited { retry_after: None },
+                    FailureKind::RateLimited,
+                ),
+                (
+                    Effect::ServerError { status: 500 },
+                    FailureKind::ProviderDown,
+                ),
+                (
+                    Effect::DropConnection { after_bytes: 40 },
+                    FailureKind::ProviderDown,
+                ),
                 (Effect::MalformedJson, FailureKind::Protocol),
                 (Effect::TruncatedBody, FailureKind::Protocol),
                 (Effect::WrongContentType, FailureKind::Protocol),
-                (Effect::EndlessCursor { fresh: false }, FailureKind::Protocol),
+                (
+                    Effect::EndlessCursor { fresh: false },
+                    FailureKind::Protocol,
+                ),
                 (Effect::EndlessCursor { fresh: true }, FailureKind::Protocol),
             ] {
                 let what = format!("{} under {}", stream.key, effect.name());
-                at.sandbox.faults.add(Fault::everywhere(effect)).expect("a fault");
-                let error = at.run(&stream.key, PullMode::Full, None).await.expect_err(&what);
+                at.sandbox
+                    .faults
+                    .add(Fault::everywhere(effect))
+                    .expect("a fault");
+                let error = at
+                    .run(&stream.key, PullMode::Full, None)
+                    .await
+                    .expect_err(&what);
                 assert_eq!(error.kind, kind, "{what}: {error}");
-                assert!(!error.message.is_empty() && !error.action.is_empty(), "{what}: {error:?}");
+                assert!(
+                    !error.message.is_empty() && !error.action.is_empty(),
+                    "{what}: {error:?}"
+                );
                 at.sandbox.faults.clear();
             }
         }
@@ -125,8 +186,13 @@ async fn a_wrong_token_is_refused_and_stays_out_of_the_words() {
         let error = provider.test(&session).await.expect_err("refused");
         assert_eq!(error.kind, FailureKind::Auth);
         let stream = &provider.manifest().streams[0].key;
-        let error = run(&**provider, &session, stream, PullMode::Full, None).await.expect_err("refused");
+        let error = run(&**provider, &session, stream, PullMode::Full, None)
+            .await
+            .expect_err("refused");
         assert_eq!(error.kind, FailureKind::Auth);
-        assert!(!format!("{error:?} {session:?}").contains("t0ken"), "{error:?} {session:?}");
+        assert!(
+            !format!("{error:?} {session:?}").contains("t0ken"),
+            "{error:?} {session:?}"
+        );
     }
 }

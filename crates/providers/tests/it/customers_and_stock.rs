@@ -14,8 +14,16 @@ async fn every_customer_comes_and_the_total_is_known() {
     assert_eq!(run.ids().len(), at.summary().customers);
     assert_eq!(run.total, Some(at.summary().customers as u64));
     assert!(run.pages > 1, "one page proves no paging");
-    let named = run.records.iter().map(|it| Customer::deserialize(&it.data).expect("a customer"));
-    assert!(named.filter(|it| it.given_name.is_some() && it.created_at.is_some()).count() > 0);
+    let named = run
+        .records
+        .iter()
+        .map(|it| Customer::deserialize(&it.data).expect("a customer"));
+    assert!(
+        named
+            .filter(|it| it.given_name.is_some() && it.created_at.is_some())
+            .count()
+            > 0
+    );
 }
 
 #[tokio::test]
@@ -35,7 +43,12 @@ async fn every_count_comes_and_then_only_changed_ones() {
     assert_eq!(all.ids().len(), at.summary().inventory_counts);
     let count = StockCount::deserialize(&all.records[0].data).expect("a count");
     assert_eq!(count.quantity.to_string(), all.records[0].raw["quantity"]);
-    assert!(at.changes("inventory", all.cursor.clone()).await.records.is_empty());
+    assert!(
+        at.changes("inventory", all.cursor.clone())
+            .await
+            .records
+            .is_empty()
+    );
 
     let variation = at.change(ChangeKind::StockChanged, None);
     let run = at.changes("inventory", all.cursor).await;
@@ -48,7 +61,10 @@ async fn another_choice_of_locations_counts_from_the_beginning() {
     let at = StandIn::small().await;
     let all = at.full("inventory").await;
     let location = &all.records[0].data["location_id"];
-    let session = at.session_with(patchbay_sandbox::square::DEFAULT_TOKEN, json!({ "location_ids": [location] }));
+    let session = at.session_with(
+        patchbay_sandbox::square::DEFAULT_TOKEN,
+        json!({ "location_ids": [location] }),
+    );
     let narrow = run(
         at.provider(),
         &session,
@@ -57,7 +73,11 @@ async fn another_choice_of_locations_counts_from_the_beginning() {
         all.cursor.clone(),
     );
     let narrow = narrow.await.expect("a run");
-    let here = all.records.iter().filter(|it| it.data["location_id"] == *location).count();
+    let here = all
+        .records
+        .iter()
+        .filter(|it| it.data["location_id"] == *location)
+        .count();
     assert_eq!(narrow.records.len(), here);
     assert!(narrow.complete);
 }

@@ -10,7 +10,10 @@ use serde_json::json;
 use crate::stand_in::{Run, StandIn, run};
 
 fn sales(run: &Run) -> Vec<Sale> {
-    run.records.iter().map(|record| Sale::deserialize(&record.data).expect("a sale")).collect()
+    run.records
+        .iter()
+        .map(|record| Sale::deserialize(&record.data).expect("a sale"))
+        .collect()
 }
 
 #[tokio::test]
@@ -20,7 +23,10 @@ async fn the_net_of_all_sales_is_what_the_merchant_earned() {
     let summary = at.summary();
     assert_eq!(run.records.len(), summary.orders);
     let sales = sales(&run);
-    assert_eq!(sales.iter().map(|sale| sale.net.amount).sum::<i64>(), summary.net_total);
+    assert_eq!(
+        sales.iter().map(|sale| sale.net.amount).sum::<i64>(),
+        summary.net_total
+    );
     assert!(summary.returning_orders > 0, "no returns to test with");
     assert!(sales.iter().any(|sale| sale.returned.amount > 0));
     for sale in &sales {
@@ -31,22 +37,38 @@ async fn the_net_of_all_sales_is_what_the_merchant_earned() {
 
 #[tokio::test]
 async fn more_than_ten_locations_are_asked_in_groups() {
-    let sizes = Sizes { locations: 23, orders: 300, items: 20, customers: 5, ..Sizes::default() };
+    let sizes = Sizes {
+        locations: 23,
+        orders: 300,
+        items: 20,
+        customers: 5,
+        ..Sizes::default()
+    };
     let at = StandIn::with(Dataset::seeded(5, &sizes)).await;
     let run = at.full("sales").await;
     assert_eq!(run.records.len(), 300);
-    let locations: std::collections::BTreeSet<String> =
-        sales(&run).into_iter().map(|sale| sale.location_id).collect();
+    let locations: std::collections::BTreeSet<String> = sales(&run)
+        .into_iter()
+        .map(|sale| sale.location_id)
+        .collect();
     assert!(locations.len() > 20, "{} locations", locations.len());
     assert_eq!(run.pages, 3);
 }
 
 #[tokio::test]
 async fn many_orders_are_paged_within_a_group() {
-    let sizes = Sizes { orders: 1700, items: 20, customers: 5, ..Sizes::default() };
+    let sizes = Sizes {
+        orders: 1700,
+        items: 20,
+        customers: 5,
+        ..Sizes::default()
+    };
     let at = StandIn::with(Dataset::seeded(5, &sizes)).await;
     let run = at.full("sales").await;
-    assert_eq!((run.records.len(), run.ids().len(), run.pages), (1700, 1700, 4));
+    assert_eq!(
+        (run.records.len(), run.ids().len(), run.pages),
+        (1700, 1700, 4)
+    );
 }
 
 #[tokio::test]
@@ -63,9 +85,17 @@ async fn an_incremental_run_brings_new_changed_and_late_orders() {
     // The stand-in's other orders are months old: none of them is read again.
     assert!(run.records.len() <= 3, "{:?}", run.ids());
     let again = at.changes("sales", run.cursor.clone()).await;
-    assert_eq!(again.ids(), run.ids(), "the overlap of 72 hours reads them once more");
+    assert_eq!(
+        again.ids(),
+        run.ids(),
+        "the overlap of 72 hours reads them once more"
+    );
     let version = |run: &Run| run.record(&updated).source_version;
-    assert_eq!(version(&again), version(&run), "and their version says that nothing changed");
+    assert_eq!(
+        version(&again),
+        version(&run),
+        "and their version says that nothing changed"
+    );
 }
 
 #[tokio::test]
@@ -76,16 +106,42 @@ async fn a_range_takes_its_start_and_leaves_its_end() {
     times.sort_unstable();
     times.dedup();
     let (from, to) = (times[10], times[30]);
-    let ranged = at.run("sales", PullMode::Range { from, to }, None).await.expect("a range");
+    let ranged = at
+        .run("sales", PullMode::Range { from, to }, None)
+        .await
+        .expect("a range");
     let inside = |sale: &Sale| sale.created_at >= from && sale.created_at < to;
-    let outside = sales(&ranged).into_iter().find(|sale| !inside(sale)).map(|sale| sale.created_at);
+    let outside = sales(&ranged)
+        .into_iter()
+        .find(|sale| !inside(sale))
+        .map(|sale| sale.created_at);
     assert_eq!(outside, None, "asked for {from} to {to}");
-    assert_eq!(ranged.records.len(), sales(&all).iter().filter(|sale| inside(sale)).count());
+    assert_eq!(
+        ranged.records.len(),
+        sales(&all).iter().filter(|sale| inside(sale)).count()
+    );
     assert!(ranged.cursor.is_none() && !ranged.complete);
 
     let future = SystemClock.now() + TimeDelta::days(1);
-    let empty = PullMode::Range { from: future, to: future + TimeDelta::days(1) };
-    assert!(at.run("sales", empty, None).await.expect("an empty range").records.is_empty());
+    let empty = PullMode::Range {
+        from: future,
+        to: future + TimeDelta::days(1),
+    };
+    assert!(
+        at.run("sales", empty, None)
+            .await
+            .expect("an empty range")
+            .records
+            .is_empty()
+    );
+    let nothing = PullMode::Range { from, to: from };
+    assert!(
+        at.run("sales", nothing, None)
+            .await
+            .expect("no range at all")
+            .records
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -93,16 +149,28 @@ async fn a_choice_of_locations_is_kept_and_a_wider_one_catches_up() {
     let at = StandIn::small().await;
     let all = sales(&at.full("sales").await);
     let first = all[0].location_id.clone();
-    let narrow = at.session_with(patchbay_sandbox::square::DEFAULT_TOKEN, json!({ "location_ids": [first] }));
-    let some = run(at.provider(), &narrow, "sales", PullMode::Full, None).await.expect("a run");
+    let narrow = at.session_with(
+        patchbay_sandbox::square::DEFAULT_TOKEN,
+        json!({ "location_ids": [first] }),
+    );
+    let some = run(at.provider(), &narrow, "sales", PullMode::Full, None)
+        .await
+        .expect("a run");
     let here = all.iter().filter(|sale| sale.location_id == first).count();
     assert!(here > 0 && here < all.len());
     assert_eq!(some.records.len(), here);
 
     let wider = at.changes("sales", some.cursor).await;
-    assert_eq!(wider.records.len(), all.len() - here, "the other locations from their beginning");
+    assert_eq!(
+        wider.records.len(),
+        all.len() - here,
+        "the other locations from their beginning"
+    );
 
-    let wrong = at.session_with(patchbay_sandbox::square::DEFAULT_TOKEN, json!({ "location_ids": ["LNOWHERE"] }));
+    let wrong = at.session_with(
+        patchbay_sandbox::square::DEFAULT_TOKEN,
+        json!({ "location_ids": ["LNOWHERE"] }),
+    );
     let error = at.provider().test(&wrong).await.expect_err("refused");
     assert!(error.message.contains("LNOWHERE"), "{error}");
 }
@@ -119,11 +187,17 @@ async fn order_lines_of_a_file_add_up_with_cancellations_and_stock_adjustments()
         536589,21777,,-10,2010-12-01 16:50:00,0.0,,United Kingdom\n";
     let at = StandIn::with(Dataset::from_csv_reader(lines.as_bytes()).expect("order lines")).await;
     let run = at.full("sales").await;
-    assert_eq!((run.of_kind("sale").len(), run.of_kind("return").len()), (3, 1));
+    assert_eq!(
+        (run.of_kind("sale").len(), run.of_kind("return").len()),
+        (3, 1)
+    );
     let net: i64 = sales(&run).iter().map(|sale| sale.net.amount).sum();
     assert_eq!(net, 6 * 255 + 6 * 339 + 85 - 255);
     assert!(sales(&run).iter().all(|sale| sale.net.currency == "GBP"));
     assert_eq!(at.full("catalog").await.of_kind("item").len(), 4);
-    let adjustment = sales(&run).into_iter().filter(|sale| sale.net.amount == 0).count();
+    let adjustment = sales(&run)
+        .into_iter()
+        .filter(|sale| sale.net.amount == 0)
+        .count();
     assert_eq!(adjustment, 1);
 }

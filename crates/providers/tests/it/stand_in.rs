@@ -7,7 +7,9 @@ use patchbay_core::{
     outbound::{AddressPolicy, Outbound, OutboundConfig},
     secret::{Secret, SecretFields},
 };
-use patchbay_providers::{Backoff, Provider, ProviderError, Pull, PullMode, PulledRecord, Registry, Session};
+use patchbay_providers::{
+    Backoff, Provider, ProviderError, Pull, PullMode, PulledRecord, Registry, Session,
+};
 use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, Sizes, square};
 use serde_json::{Value, json};
 
@@ -30,17 +32,33 @@ pub struct Run {
 
 impl StandIn {
     pub async fn small() -> Self {
-        let sizes = Sizes { items: 120, orders: 90, customers: 130, ..Sizes::default() };
+        let sizes = Sizes {
+            items: 120,
+            orders: 90,
+            customers: 130,
+            ..Sizes::default()
+        };
         Self::with(Dataset::seeded(7, &sizes)).await
     }
 
     pub async fn with(dataset: Dataset) -> Self {
-        let sandbox = Sandbox::start(SandboxOptions::with(dataset)).await.expect("a free port");
+        let sandbox = Sandbox::start(SandboxOptions::with(dataset))
+            .await
+            .expect("a free port");
         let root = sandbox.square_url().parse().expect("an address");
-        let registry = Registry::builtin().with_base_url("square", root).expect("square is there");
+        let registry = Registry::builtin()
+            .with_base_url("square", root)
+            .expect("square is there");
         let allow = vec!["127.0.0.0/8".parse().expect("a subnet")];
-        let config = OutboundConfig { policy: AddressPolicy { allow }, ..OutboundConfig::default() };
-        Self { sandbox, registry, outbound: Arc::new(Outbound::new(config).expect("a client")) }
+        let config = OutboundConfig {
+            policy: AddressPolicy { allow },
+            ..OutboundConfig::default()
+        };
+        Self {
+            sandbox,
+            registry,
+            outbound: Arc::new(Outbound::new(config).expect("a client")),
+        }
     }
 
     pub fn provider(&self) -> &dyn Provider {
@@ -55,31 +73,58 @@ impl StandIn {
     pub fn session_with(&self, token: &str, config: Value) -> Session {
         let secret = SecretFields([("access_token".to_owned(), Secret::new(token))].into());
         let outbound = Arc::clone(&self.outbound);
-        let mut session = self.registry.open(self.provider(), outbound, Arc::new(SystemClock), config, secret, None);
-        session.backoff = Backoff { first: Duration::from_millis(1), ..Backoff::default() };
+        let mut session = self.registry.open(
+            self.provider(),
+            outbound,
+            Arc::new(SystemClock),
+            config,
+            secret,
+            None,
+        );
+        session.backoff = Backoff {
+            first: Duration::from_millis(1),
+            ..Backoff::default()
+        };
         session
     }
 
     /// Makes one change at the merchant and tells what it changed.
     pub fn change(&self, kind: square::data::ChangeKind, id: Option<&str>) -> String {
-        let change = self.sandbox.square.change(square::DEFAULT_MERCHANT, kind, id).expect("the merchant");
+        let change = self
+            .sandbox
+            .square
+            .change(square::DEFAULT_MERCHANT, kind, id)
+            .expect("the merchant");
         change.expect("something to change").id
     }
 
     pub fn summary(&self) -> square::data::Summary {
-        self.sandbox.square.summaries().remove(square::DEFAULT_MERCHANT).expect("the merchant")
+        self.sandbox
+            .square
+            .summaries()
+            .remove(square::DEFAULT_MERCHANT)
+            .expect("the merchant")
     }
 
-    pub async fn run(&self, stream: &str, mode: PullMode, cursor: Option<Value>) -> Result<Run, ProviderError> {
+    pub async fn run(
+        &self,
+        stream: &str,
+        mode: PullMode,
+        cursor: Option<Value>,
+    ) -> Result<Run, ProviderError> {
         run(self.provider(), &self.session(), stream, mode, cursor).await
     }
 
     pub async fn full(&self, stream: &str) -> Run {
-        self.run(stream, PullMode::Full, None).await.expect("a full run")
+        self.run(stream, PullMode::Full, None)
+            .await
+            .expect("a full run")
     }
 
     pub async fn changes(&self, stream: &str, cursor: Option<Value>) -> Run {
-        self.run(stream, PullMode::Incremental, cursor).await.expect("an incremental run")
+        self.run(stream, PullMode::Incremental, cursor)
+            .await
+            .expect("an incremental run")
     }
 }
 
@@ -93,8 +138,20 @@ pub async fn run(
     cursor: Option<Value>,
 ) -> Result<Run, ProviderError> {
     let started_at = SystemClock.now();
-    let mut pull = Pull { stream: stream.into(), mode, cursor, position: None, started_at };
-    let mut run = Run { records: Vec::new(), cursor: None, complete: true, pages: 0, total: None };
+    let mut pull = Pull {
+        stream: stream.into(),
+        mode,
+        cursor,
+        position: None,
+        started_at,
+    };
+    let mut run = Run {
+        records: Vec::new(),
+        cursor: None,
+        complete: true,
+        pages: 0,
+        total: None,
+    };
     loop {
         let page = provider.pull(session, &pull).await?;
         run.pages += 1;
@@ -105,7 +162,10 @@ pub async fn run(
             run.cursor = page.cursor;
             return Ok(run);
         };
-        assert!(page.cursor.is_none(), "the cursor is said before the last page");
+        assert!(
+            page.cursor.is_none(),
+            "the cursor is said before the last page"
+        );
         assert!(run.pages < 500, "a run without end");
         pull.position = Some(serde_json::from_str(&next.to_string()).expect("JSON"));
     }
@@ -113,14 +173,23 @@ pub async fn run(
 
 impl Run {
     pub fn ids(&self) -> std::collections::BTreeSet<&str> {
-        self.records.iter().map(|record| record.external_id.as_str()).collect()
+        self.records
+            .iter()
+            .map(|record| record.external_id.as_str())
+            .collect()
     }
 
     pub fn of_kind(&self, kind: &str) -> Vec<&PulledRecord> {
-        self.records.iter().filter(|record| record.kind == kind).collect()
+        self.records
+            .iter()
+            .filter(|record| record.kind == kind)
+            .collect()
     }
 
     pub fn record(&self, id: &str) -> &PulledRecord {
-        self.records.iter().find(|record| record.external_id == id).unwrap_or_else(|| panic!("no record {id}"))
+        self.records
+            .iter()
+            .find(|record| record.external_id == id)
+            .unwrap_or_else(|| panic!("no record {id}"))
     }
 }

@@ -6,6 +6,9 @@ pub(super) mod inventory;
 pub(super) mod sale_parts;
 pub(super) mod sales;
 
+#[cfg(test)]
+mod tests;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;

@@ -109,7 +109,11 @@ async fn changes(
     }
     let answer: Objects = client.post("/v2/catalog/search", &search).await?;
     let latest_time = known.or(answer.latest_time).unwrap_or(since.latest_time);
-    let records = answer.objects.into_iter().map(shape::catalog::record).collect::<Result<Vec<_>, _>>()?;
+    let records = answer
+        .objects
+        .into_iter()
+        .map(shape::catalog::record)
+        .collect::<Result<Vec<_>, _>>()?;
     page(walk, records, answer.cursor, latest_time, false)
 }
 

@@ -80,8 +80,14 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
         Some(position) => position,
         None => {
             let locations = chosen_locations(client.session, client.locations().await?)?;
+            let groups = match pull.mode {
+                PullMode::Range { from, to } if to <= from => Vec::new(),
+                PullMode::Range { .. } | PullMode::Incremental | PullMode::Full => {
+                    groups(&locations, cursor)
+                }
+            };
             Position {
-                groups: groups(&locations, cursor),
+                groups,
                 walk: Walk::default(),
                 locations,
             }
