@@ -1,0 +1,94 @@
+//! `Idempotency-Key` in the transaction of the work.
+
+use patchbay_core::{
+    ids::{ConnectionId, JobId},
+    store::idempotency::Repeat,
+};
+use sea_orm::DatabaseTransaction;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    access::Caller,
+    extract::Once,
+    problem::{Kind, Problem},
+    state::Api,
+};
+
+/// The header, for the OpenAPI document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "only its schema is used; the header is read where the body is"
+)]
+pub struct Header {
+    /// Makes a repeat of the request harmless for 24 hours: it gets what the first one made.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        min_length = 1,
+        max_length = 255
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// What a request made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// Jobs.
+    Jobs(Vec<JobId>),
+    /// A connection and the jobs for it.
+    Connection(ConnectionId, Vec<JobId>),
+}
+
+/// Takes the key. `None`: do the work, then say [`made`]. `Some`: it was done before.
+pub async fn take(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    once: &Once,
+) -> Result<Option<Made>, Problem> {
+    let Some(asked) = &once.0 else {
+        return Ok(None);
+    };
+    match api.store.idempotency_take(tx, caller.org, asked).await? {
+        Repeat::First => Ok(None),
+        Repeat::OtherBody => Err(Problem::new(
+            Kind::IdempotencyKeyReused,
+            "This Idempotency-Key was used in the last 24 hours for this route with another body, or by another API key. \
+             Nothing was changed. Use a new key for a new request.",
+        )),
+        Repeat::Again(kind, ids) => match (kind.as_str(), ids.split_first()) {
+            ("connection", Some((first, rest))) => Ok(Some(Made::Connection(
+                ConnectionId(*first),
+                rest.iter().copied().map(JobId).collect(),
+            ))),
+            _ => Ok(Some(Made::Jobs(ids.into_iter().map(JobId).collect()))),
+        },
+    }
+}
+
+/// Says what the work made, in its transaction.
+pub async fn made(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    once: &Once,
+    made: &Made,
+) -> Result<(), Problem> {
+    let Some(asked) = &once.0 else { return Ok(()) };
+    let (kind, ids): (&str, Vec<Uuid>) = match made {
+        Made::Jobs(jobs) => ("jobs", jobs.iter().map(|job| job.0).collect()),
+        Made::Connection(connection, jobs) => (
+            "connection",
+            std::iter::once(connection.0)
+                .chain(jobs.iter().map(|job| job.0))
+                .collect(),
+        ),
+    };
+    Ok(api
+        .store
+        .idempotency_made(tx, caller.org, asked, kind, &ids)
+        .await?)
+}

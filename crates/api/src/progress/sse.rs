@@ -1,0 +1,138 @@
+//! Server-sent events (HTML standard, section 9.2) over a response body. A stream
+//! is polled only when the socket has room, and holds nothing but the latest
+//! picture, so a slow reader costs one picture; the listener drops it when
+//! nothing could be written for a while.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, header},
+    response::Response,
+};
+use futures::{Stream, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::{frame::event, hub::JobWatch, org_room::OrgRoom};
+
+/// A comment is sent when nothing else was for this long, so that proxies keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a client waits before it connects again: the spread of a restart.
+const RECONNECT_MS: u32 = 3_000;
+
+/// A response that streams events.
+pub fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    use futures::StreamExt;
+    let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would hold the events back otherwise.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn keep_alive() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
+}
+
+fn come_back() -> Bytes {
+    Bytes::from(format!("retry: {RECONNECT_MS}\n: the server restarts\n\n"))
+}
+
+enum Job {
+    Following { watch: JobWatch, first: bool },
+    Ending(JobWatch),
+    Done,
+}
+
+/// A job's stream: its whole picture, every newer one, and `end` after the last.
+pub fn job(
+    watch: JobWatch,
+    shutdown: CancellationToken,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    stream::unfold(
+        (Job::Following { watch, first: true }, shutdown),
+        |(job, shutdown)| async move {
+            let (mut watch, first) = match job {
+                Job::Done => return None,
+                Job::Ending(watch) => {
+                    let end = {
+                        let frame = watch.borrow();
+                        event("end", Some(&frame.id), &frame.view)
+                    };
+                    return Some((end, (Job::Done, shutdown)));
+                }
+                Job::Following { watch, first } => (watch, first),
+            };
+            if !first {
+                tokio::select! {
+                    changed = watch.changed() => if changed.is_err() {
+                        return Some((come_back(), (Job::Done, shutdown)));
+                    },
+                    () = tokio::time::sleep(KEEP_ALIVE) => {
+                        return Some((keep_alive(), (Job::Following { watch, first }, shutdown)));
+                    }
+                    () = shutdown.cancelled() => return Some((come_back(), (Job::Done, shutdown))),
+                }
+            }
+            let frame = Arc::clone(&watch.borrow_and_update());
+            let ended = frame.view.state.is_end();
+            let next = if ended {
+                Job::Ending(watch)
+            } else {
+                Job::Following {
+                    watch,
+                    first: false,
+                }
+            };
+            Some((frame.event.clone(), (next, shutdown)))
+        },
+    )
+}
+
+/// An org's stream: a whole picture first, then what changes.
+pub fn org(
+    room: Arc<OrgRoom>,
+    shutdown: CancellationToken,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let changes = room.changes();
+    stream::unfold(
+        (room, changes, None, shutdown),
+        |(room, mut changes, seen, shutdown)| async move {
+            // With one `None` the stream has said goodbye.
+            let seen: Option<u64> = seen;
+            if seen == Some(u64::MAX) {
+                return None;
+            }
+            loop {
+                let present = *changes.borrow_and_update();
+                match seen {
+                    None if present > 0 => {
+                        let (told, picture) = room.picture();
+                        return Some((picture, (room, changes, Some(told), shutdown)));
+                    }
+                    Some(seen) if present > seen => {
+                        let (told, news) = room.since(seen);
+                        return Some((news.concat().into(), (room, changes, Some(told), shutdown)));
+                    }
+                    None | Some(_) => {}
+                }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() {
+                        return Some((come_back(), (room, changes, Some(u64::MAX), shutdown)));
+                    },
+                    () = tokio::time::sleep(KEEP_ALIVE) => {
+                        return Some((keep_alive(), (room, changes, seen, shutdown)));
+                    }
+                    () = shutdown.cancelled() => {
+                        return Some((come_back(), (room, changes, Some(u64::MAX), shutdown)));
+                    }
+                }
+            }
+        },
+    )
+}

@@ -1,0 +1,152 @@
+//! Changes of a connection. What decides whether it works is tested first.
+
+use axum::{extract::State, response::Response};
+use patchbay_core::{
+    connection::ConnectionStatus, entities::connection, events::EventKind, ids::ConnectionId,
+    store::events::NewEvent,
+};
+use patchbay_providers::Manifest;
+use sea_orm::ActiveValue::Set;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+
+use super::{
+    hold, refuse_disconnected,
+    tested::{self, CredentialFields, TestedConnection},
+};
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Query},
+    problem::{FieldError, Problem, ProblemBody},
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// What to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeConnection {
+    /// For people.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// The whole new config. It is tested before it replaces the old.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    config: Option<Map<String, Value>>,
+    /// A new credential. It is tested before it replaces the old.
+    credential: Option<CredentialFields>,
+    /// Every capability that is to be off.
+    #[schema(max_items = 100)]
+    capabilities_off: Option<Vec<String>>,
+}
+
+/// Changes a connection. Name and capabilities change at once (200). A new config or credential
+/// is tested by the job in the answer (202) and takes the place of the old once the test has
+/// passed; until then, and after a failed test, the old one stays in force.
+#[utoipa::path(
+    patch, path = "/connections/{id}", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), WaitQuery),
+    request_body = ChangeConnection,
+    responses(
+        (status = 200, body = TestedConnection),
+        (status = 202, description = "The test is on its way", body = TestedConnection),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected", body = ProblemBody),
+        (status = 422, description = "Every wrong field", body = ProblemBody),
+    ),
+)]
+pub async fn change(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    Query(wait): Query<WaitQuery>,
+    Body {
+        value: body,
+        once: _,
+    }: Body<ChangeConnection>,
+) -> Result<Response, Problem> {
+    let wait = Wait::of(&wait)?;
+    let tx = api.store.begin().await?;
+    let row = hold(&api, &tx, &caller, id).await?;
+    refuse_disconnected(&row)?;
+    let manifest = tested::manifest_of(&api, &row)?;
+    let capabilities_off = body
+        .capabilities_off
+        .map(|keys| known_capabilities(manifest, keys))
+        .transpose()?;
+    let credential = body.credential.as_ref().map(|fields| &fields.0);
+    let config = body.config.map(Value::Object);
+    let candidate = config.is_some() || credential.is_some();
+    let config = tested::check(manifest, config.as_ref().unwrap_or(&row.config), credential)?;
+    let testable = credential.is_some()
+        || api
+            .store
+            .current_credential(&tx, caller.org, id)
+            .await?
+            .is_some();
+
+    let mut change = connection::ActiveModel::default();
+    let mut changed = Vec::new();
+    if let Some(name) = body.name {
+        change.name = Set(name);
+        changed.push("name");
+    }
+    if let Some(keys) = capabilities_off {
+        change.capabilities_off = Set(json!(keys));
+        changed.push("capabilities_off");
+    }
+    // Nothing to test it with: a pending connection that waits for a credential takes it as it is.
+    if candidate && !testable && row.status == ConnectionStatus::Pending {
+        change.config = Set(config.clone());
+        changed.push("config");
+    }
+    let mut announcement = Announcement::default();
+    let mut jobs = Vec::new();
+    if !changed.is_empty() {
+        api.store.update_connection(&tx, &row, change).await?;
+        let event = NewEvent::new(caller.org, EventKind::ConnectionUpdated, caller.actor());
+        api.store
+            .record_event(
+                &tx,
+                event.connection(id).data(json!({ "changed": changed })),
+            )
+            .await?;
+        announcement.connection(caller.org, id);
+    }
+    if candidate && testable {
+        let job = tested::enqueue(&api, &tx, &caller, id, config, credential).await?;
+        announcement.job(&job);
+        jobs.push(job.id);
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    tested::answer(&api, &caller, id, &jobs, wait).await
+}
+
+fn known_capabilities(manifest: &Manifest, mut keys: Vec<String>) -> Result<Vec<String>, Problem> {
+    let known: Vec<&str> = manifest
+        .capabilities
+        .iter()
+        .map(|capability| capability.key.as_str())
+        .collect();
+    let errors: Vec<FieldError> = keys
+        .iter()
+        .enumerate()
+        .filter(|(_, key)| !known.contains(&key.as_str()))
+        .map(|(index, _)| {
+            let message = format!(
+                "is no capability of {}; there are: {}",
+                manifest.label,
+                known.join(", ")
+            );
+            FieldError::at(format!("/capabilities_off/{index}"), message)
+        })
+        .collect();
+    if !errors.is_empty() {
+        return Err(Problem::validation(errors));
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}

@@ -1,0 +1,66 @@
+//! A new credential for a connection.
+
+use axum::{extract::State, response::Response};
+use patchbay_core::ids::ConnectionId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    hold, refuse_disconnected,
+    tested::{self, CredentialFields, TestedConnection},
+};
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Query},
+    problem::{Problem, ProblemBody},
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// A credential to take the place of the one in force.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceCredential {
+    /// The secret fields of the provider's schema, all of them.
+    credential: CredentialFields,
+}
+
+/// Replaces the credential. It is sealed to the workers and tested by the job in the answer;
+/// once the test has passed it is in force, a connection in `error` is `active` again and its
+/// parked jobs go on. A failed test leaves the old one in force.
+#[utoipa::path(
+    put, path = "/connections/{id}/credential", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), WaitQuery),
+    request_body = ReplaceCredential,
+    responses(
+        (status = 200, description = "The test has ended within `wait`; the job says how", body = TestedConnection),
+        (status = 202, description = "The test is on its way", body = TestedConnection),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected", body = ProblemBody),
+        (status = 422, description = "Every wrong field", body = ProblemBody),
+    ),
+)]
+pub async fn replace(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    Query(wait): Query<WaitQuery>,
+    Body {
+        value: body,
+        once: _,
+    }: Body<ReplaceCredential>,
+) -> Result<Response, Problem> {
+    let wait = Wait::of(&wait)?;
+    let tx = api.store.begin().await?;
+    let row = hold(&api, &tx, &caller, id).await?;
+    refuse_disconnected(&row)?;
+    let manifest = tested::manifest_of(&api, &row)?;
+    let config = tested::check(manifest, &row.config, Some(&body.credential.0))?;
+    let job = tested::enqueue(&api, &tx, &caller, id, config, Some(&body.credential.0)).await?;
+    tx.commit().await?;
+
+    let mut announcement = Announcement::default();
+    announcement.job(&job);
+    api.announce(announcement);
+    tested::answer(&api, &caller, id, &[job.id], wait).await
+}

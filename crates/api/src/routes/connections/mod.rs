@@ -1,0 +1,280 @@
+//! Connections: what they are, one, and the list. What changes them is in a file
+//! per verb.
+
+pub mod change;
+pub mod create;
+pub mod credential;
+pub mod health;
+pub mod records;
+pub mod switch;
+pub mod sync;
+mod sync_range;
+mod tested;
+pub mod work;
+
+use axum::{Json, extract::State};
+use chrono::{DateTime, Utc};
+use patchbay_core::{
+    connection::{ConnectionStatus, Health},
+    entities::{connection, credential as credential_row},
+    ids::ConnectionId,
+    store::connections::ConnectionFilter,
+};
+use sea_orm::DatabaseTransaction;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::jobs::{FailureView, failure};
+use crate::{
+    access::Caller,
+    extract::{Id, Query},
+    pages::{self, List, Page},
+    problem::{Kind, Problem, ProblemBody},
+    schemas,
+    state::Api,
+};
+
+/// One organization's account at a provider.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Connection)]
+pub struct ConnectionView {
+    /// The connection.
+    #[schema(value_type = Uuid)]
+    pub id: ConnectionId,
+    /// Key of the provider.
+    provider: String,
+    /// For people.
+    name: String,
+    /// As the provider's schema says it, without secrets.
+    #[schema(value_type = Object)]
+    config: Value,
+    /// Where it stands.
+    #[schema(schema_with = schemas::connection_status)]
+    status: ConnectionStatus,
+    /// How it has been doing.
+    #[schema(schema_with = schemas::health)]
+    health: Health,
+    /// The provider's own id of the account, once a test told it.
+    account_key: Option<String>,
+    /// The account's name.
+    account_name: Option<String>,
+    /// Capabilities that are switched off.
+    capabilities_off: Vec<String>,
+    /// Failures since the last success.
+    error_count: i32,
+    /// The last failure.
+    last_error: Option<FailureView>,
+    /// When it was.
+    last_error_at: Option<DateTime<Utc>>,
+    /// When something last worked.
+    last_success_at: Option<DateTime<Utc>>,
+    /// When it was last tested or checked.
+    last_checked_at: Option<DateTime<Utc>>,
+    /// When a sync last ended.
+    last_synced_at: Option<DateTime<Utc>>,
+    /// Grows with every change.
+    version: i64,
+    /// Who made it.
+    created_by: String,
+    /// When it was made.
+    created_at: DateTime<Utc>,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+    /// When it was disconnected.
+    disconnected_at: Option<DateTime<Utc>>,
+}
+
+impl From<connection::Model> for ConnectionView {
+    fn from(row: connection::Model) -> Self {
+        Self {
+            capabilities_off: capabilities_off(&row),
+            id: row.id,
+            provider: row.provider,
+            name: row.name,
+            config: row.config,
+            status: row.status,
+            health: row.health,
+            account_key: row.account_key,
+            account_name: row.account_name,
+            error_count: row.error_count,
+            last_error: failure(row.last_error),
+            last_error_at: row.last_error_at,
+            last_success_at: row.last_success_at,
+            last_checked_at: row.last_checked_at,
+            last_synced_at: row.last_synced_at,
+            version: row.version,
+            created_by: row.created_by,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            disconnected_at: row.disconnected_at,
+        }
+    }
+}
+
+/// Capabilities of a row that are switched off.
+fn capabilities_off(row: &connection::Model) -> Vec<String> {
+    let names = row.capabilities_off.as_array().into_iter().flatten();
+    names.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// What may be told of a credential.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Credential)]
+pub struct CredentialView {
+    /// Grows with every replacement.
+    version: i64,
+    /// A mask of each secret field, made when it was sealed.
+    #[schema(value_type = Object)]
+    mask: Value,
+    /// When it stops working, where that is known.
+    expires_at: Option<DateTime<Utc>>,
+    /// Who set it.
+    created_by: String,
+    /// When it was set.
+    created_at: DateTime<Utc>,
+}
+
+impl From<credential_row::Model> for CredentialView {
+    fn from(row: credential_row::Model) -> Self {
+        Self {
+            version: row.version,
+            mask: row.mask,
+            expires_at: row.expires_at,
+            created_by: row.created_by,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// A connection with its credential's mask and its streams.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionDetail {
+    #[serde(flatten)]
+    connection: ConnectionView,
+    /// The credential in force; null before the first test has passed, and after a disconnect.
+    credential: Option<CredentialView>,
+    /// The streams that were synced.
+    streams: Vec<StreamView>,
+}
+
+/// Where a stream of a connection stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stream)]
+pub struct StreamView {
+    /// Its key.
+    stream: String,
+    /// Living records.
+    records: i64,
+    /// Number of the last change.
+    change_no: i64,
+    /// When a sync of it last ended.
+    last_synced_at: Option<DateTime<Utc>>,
+}
+
+/// Which connections to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ConnectionsQuery {
+    /// Only in this status.
+    #[param(schema_with = schemas::connection_status)]
+    status: Option<ConnectionStatus>,
+    /// Only of this provider.
+    provider: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Entries of the page: 1 to 200, 50 if not said.
+    limit: Option<u64>,
+}
+
+/// Lists the organization's connections, oldest first, disconnected ones too.
+#[utoipa::path(
+    get, path = "/connections", tag = "connections", params(ConnectionsQuery),
+    responses((status = 200, body = Page<ConnectionView>), (status = 400, body = ProblemBody)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<ConnectionsQuery>,
+) -> Result<Json<Page<ConnectionView>>, Problem> {
+    let limit = pages::limit(query.limit)?;
+    let filter = ConnectionFilter {
+        provider: query.provider,
+        status: query.status,
+        after: pages::place(List::Connections, query.cursor.as_deref())?,
+    };
+    let rows = api
+        .store
+        .connections(caller.org, &filter, limit + 1)
+        .await?;
+    Ok(Json(Page::of(
+        List::Connections,
+        rows,
+        limit,
+        |row| row.id,
+        ConnectionView::from,
+    )))
+}
+
+/// One connection, with its credential's mask and the state of its streams.
+#[utoipa::path(
+    get, path = "/connections/{id}", tag = "connections", params(("id" = Uuid, Path, description = "The connection")),
+    responses((status = 200, body = ConnectionDetail), (status = 404, body = ProblemBody)),
+)]
+pub async fn read(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+) -> Result<Json<ConnectionDetail>, Problem> {
+    let row = find(&api, &caller, id).await?;
+    let credential = api
+        .store
+        .current_credential(api.store.db(), caller.org, id)
+        .await?;
+    let streams = api.store.stream_states(caller.org, id).await?;
+    let streams = streams.into_iter().map(|state| StreamView {
+        stream: state.stream,
+        records: state.records,
+        change_no: state.change_no,
+        last_synced_at: state.last_synced_at,
+    });
+    Ok(Json(ConnectionDetail {
+        connection: row.into(),
+        credential: credential.map(Into::into),
+        streams: streams.collect(),
+    }))
+}
+
+/// The connection in the caller's org.
+async fn find(api: &Api, caller: &Caller, id: ConnectionId) -> Result<connection::Model, Problem> {
+    let row = api.store.connection(api.store.db(), caller.org, id).await?;
+    row.ok_or_else(|| Problem::not_found("connection"))
+}
+
+/// The same, its row held until the transaction ends.
+async fn hold(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<connection::Model, Problem> {
+    let row = api.store.lock_connection(tx, caller.org, id).await?;
+    row.ok_or_else(|| Problem::not_found("connection"))
+}
+
+/// A connection that can be brought back by nobody.
+fn refuse_disconnected(row: &connection::Model) -> Result<(), Problem> {
+    match row.status {
+        ConnectionStatus::Disconnected => Err(Problem::new(
+            Kind::ConnectionState,
+            "The connection is disconnected: its credential is gone, its records stay readable. \
+             Make a new connection to work with this provider again.",
+        )),
+        ConnectionStatus::Pending
+        | ConnectionStatus::Active
+        | ConnectionStatus::Error
+        | ConnectionStatus::Expired
+        | ConnectionStatus::Disabled => Ok(()),
+    }
+}

@@ -1,0 +1,164 @@
+//! On, off, and the end of a connection.
+
+use axum::{Json, extract::State};
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::connection,
+    ids::{ConnectionId, JobId},
+    job::Queue,
+};
+use sea_orm::DatabaseTransaction;
+
+use super::{ConnectionView, find, hold, refuse_disconnected};
+use crate::{
+    access::Caller,
+    extract::{Body, Id},
+    once::{self, Made},
+    problem::{Problem, ProblemBody},
+    routes::Empty,
+    state::{Announcement, Api},
+};
+
+/// Switches a connection on. Its parked jobs go on.
+#[utoipa::path(
+    post, path = "/connections/{id}/enable", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "On; also if it was on before", body = ConnectionView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected", body = ProblemBody),
+    ),
+)]
+pub async fn enable(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    body: Body<Empty>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    if once::take(&api, &tx, &caller, &body.once).await?.is_none() {
+        let row = hold(&api, &tx, &caller, id).await?;
+        refuse_disconnected(&row)?;
+        if row.status == ConnectionStatus::Disabled {
+            api.store
+                .set_enabled(&tx, &row, true, &caller.actor())
+                .await?;
+            unpark(&api, &tx, &row, &mut announcement).await?;
+            announcement.connection(caller.org, id);
+        }
+        once::made(
+            &api,
+            &tx,
+            &caller,
+            &body.once,
+            &Made::Connection(id, Vec::new()),
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    Ok(Json(find(&api, &caller, id).await?.into()))
+}
+
+async fn unpark(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    row: &connection::Model,
+    announcement: &mut Announcement,
+) -> Result<(), Problem> {
+    let due = api.store.jobs().unpark(tx, row.id).await?;
+    let ids: Vec<JobId> = due.iter().map(|due| due.job).collect();
+    let queue_of: Vec<(JobId, Queue)> = api
+        .store
+        .jobs_by_id(row.org_id, &ids)
+        .await?
+        .into_iter()
+        .map(|job| (job.id, job.queue))
+        .collect();
+    for due in due {
+        let queue = queue_of
+            .iter()
+            .find(|(id, _)| *id == due.job)
+            .map_or(Queue::Sync, |(_, queue)| *queue);
+        announcement.due(queue, due);
+        announcement.look_at_job(Some(row.org_id), due.job);
+    }
+    Ok(())
+}
+
+/// Switches a connection off. Its waiting jobs are parked until it is on again; running ones
+/// end as they would.
+#[utoipa::path(
+    post, path = "/connections/{id}/disable", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "Off; also if it was off before", body = ConnectionView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected", body = ProblemBody),
+    ),
+)]
+pub async fn disable(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    body: Body<Empty>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    if once::take(&api, &tx, &caller, &body.once).await?.is_none() {
+        let row = hold(&api, &tx, &caller, id).await?;
+        refuse_disconnected(&row)?;
+        if row.status != ConnectionStatus::Disabled {
+            api.store
+                .set_enabled(&tx, &row, false, &caller.actor())
+                .await?;
+            for job in api.store.jobs().park_queued(&tx, id).await? {
+                announcement.look_at_job(Some(caller.org), job);
+            }
+            announcement.connection(caller.org, id);
+        }
+        once::made(
+            &api,
+            &tx,
+            &caller,
+            &body.once,
+            &Made::Connection(id, Vec::new()),
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    Ok(Json(find(&api, &caller, id).await?.into()))
+}
+
+/// Disconnects: the credential is emptied and open jobs are cancelled in one transaction.
+/// Records stay readable. A disconnected connection cannot be brought back.
+#[utoipa::path(
+    delete, path = "/connections/{id}", tag = "connections", params(("id" = Uuid, Path, description = "The connection")),
+    responses(
+        (status = 200, description = "Disconnected; also if it was before", body = ConnectionView),
+        (status = 404, body = ProblemBody),
+    ),
+)]
+pub async fn disconnect(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+) -> Result<Json<ConnectionView>, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    let row = hold(&api, &tx, &caller, id).await?;
+    if row.status != ConnectionStatus::Disconnected {
+        let (_, cancelled) = api.store.disconnect(&tx, &row, &caller.actor()).await?;
+        for job in cancelled {
+            announcement.look_at_job(Some(caller.org), job);
+        }
+        announcement.connection(caller.org, id);
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    Ok(Json(find(&api, &caller, id).await?.into()))
+}

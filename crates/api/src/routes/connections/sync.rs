@@ -1,0 +1,313 @@
+//! A sync: one job per stream.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::connection,
+    events::EventKind,
+    ids::ConnectionId,
+    job::{Enqueued, JobKind, NewJob, Queue},
+    store::events::NewEvent,
+};
+use patchbay_providers::{Manifest, Mode, PullMode, Stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{
+    capabilities_off, hold,
+    sync_range::{Preset, Span, span},
+    tested,
+};
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Query},
+    once::{self, Made},
+    problem::{FieldError, Kind, Problem, ProblemBody},
+    routes::jobs::JobView,
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// What to sync.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SyncRequest {
+    /// Keys of the streams; all that are switched on and know the mode if not said.
+    #[schema(min_items = 1, max_items = 100)]
+    streams: Option<Vec<String>>,
+    /// How much: what changed since the last sync (`incremental`, if not said), a span of time
+    /// (`range`), or everything, so that what is gone is marked deleted (`full`).
+    mode: Option<SyncMode>,
+    /// Begin of a `range`: RFC 3339, or a date, which means the begin of that day in UTC.
+    #[schema(max_length = 64)]
+    from: Option<String>,
+    /// End of a `range`: RFC 3339 (exclusive), or a date, which means the end of that day in UTC. Now if not said.
+    #[schema(max_length = 64)]
+    to: Option<String>,
+    /// A `range` that ends now, instead of `from` and `to`.
+    preset: Option<Preset>,
+}
+
+/// How much of a stream a sync asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// What changed since the stream's cursor; everything at the first time.
+    #[default]
+    Incremental,
+    /// What the provider dates within the span.
+    Range,
+    /// Everything.
+    Full,
+}
+
+/// The jobs of a sync.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SyncJobs {
+    /// One per stream. `parked`: it waits until the connection works again.
+    jobs: Vec<JobView>,
+}
+
+/// Syncs streams, each with a job of its own. A request for the same work that still waits gets
+/// that job; while it runs, it will run once more. While the connection is in `error` or
+/// `expired` the jobs are `parked` and go on when it works again.
+#[utoipa::path(
+    post, path = "/connections/{id}/sync", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), WaitQuery, once::Header),
+    request_body(content = Option<SyncRequest>),
+    responses(
+        (status = 200, description = "All have ended within `wait`", body = SyncJobs),
+        (status = 202, body = SyncJobs),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "The connection is pending, disabled or disconnected", body = ProblemBody),
+        (status = 422, description = "Every wrong field", body = ProblemBody),
+    ),
+)]
+pub async fn sync(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    Query(wait): Query<WaitQuery>,
+    Body { value: body, once }: Body<SyncRequest>,
+) -> Result<Response, Problem> {
+    let wait = Wait::of(&wait)?;
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    let jobs = match once::take(&api, &tx, &caller, &once).await? {
+        Some(Made::Jobs(jobs) | Made::Connection(_, jobs)) => jobs,
+        None => {
+            let row = hold(&api, &tx, &caller, id).await?;
+            let manifest = tested::manifest_of(&api, &row)?;
+            let wanted = Wanted::of(&body, manifest, &row, api.store.clock().now())?;
+            let parks = refuse_or_park(&row)?;
+            let new = wanted.jobs(&caller, id);
+            let enqueued = api.store.jobs().enqueue(&tx, new).await?;
+            if parks {
+                api.store.jobs().park_queued(&tx, id).await?;
+                for job in &enqueued {
+                    announcement.look_at_job(Some(caller.org), job.job().id);
+                }
+            } else {
+                enqueued.iter().for_each(|job| announcement.enqueued(job));
+            }
+            let event =
+                NewEvent::new(caller.org, EventKind::SyncRequested, caller.actor()).connection(id);
+            api.store
+                .record_event(&tx, event.data(wanted.told()))
+                .await?;
+            let ids: Vec<_> = enqueued
+                .into_iter()
+                .map(Enqueued::into_job)
+                .map(|job| job.id)
+                .collect();
+            once::made(&api, &tx, &caller, &once, &Made::Jobs(ids.clone())).await?;
+            ids
+        }
+    };
+    tx.commit().await?;
+    api.announce(announcement);
+    let waited = wait
+        .for_jobs(&api, api.store.jobs_by_id(caller.org, &jobs).await?)
+        .await;
+    Ok((waited.status(), Json(SyncJobs { jobs: waited.views })).into_response())
+}
+
+/// Whether the jobs wait for a working credential.
+fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
+    let refused = |detail: &str| Err(Problem::new(Kind::ConnectionState, detail));
+    match row.status {
+        ConnectionStatus::Active => Ok(false),
+        ConnectionStatus::Error | ConnectionStatus::Expired => Ok(true),
+        ConnectionStatus::Pending => refused(
+            "The connection is pending: its credential has not passed a test yet, so nothing can be synced. \
+             Wait for the test's job, or send another credential: PUT .../credential.",
+        ),
+        ConnectionStatus::Disabled => refused(
+            "The connection is disabled, so nothing was started. Switch it on first: POST .../enable.",
+        ),
+        ConnectionStatus::Disconnected => refused(
+            "The connection is disconnected: its credential is gone, its records stay readable. \
+             Make a new connection to sync again.",
+        ),
+    }
+}
+
+/// A request that fits the manifest.
+struct Wanted<'a> {
+    streams: Vec<&'a Stream>,
+    pull: PullMode,
+    /// Mode and span, for the dedupe key.
+    name: String,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(
+        body: &SyncRequest,
+        manifest: &'a Manifest,
+        row: &connection::Model,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<Self, Problem> {
+        let mode = body.mode.unwrap_or_default();
+        let mut errors = Vec::new();
+        let span = match span_of(body, mode, now) {
+            Ok(span) => span,
+            Err(wrong) => {
+                errors.extend(wrong);
+                None
+            }
+        };
+        let known = match mode {
+            SyncMode::Incremental => Mode::Incremental,
+            SyncMode::Range => Mode::Range,
+            SyncMode::Full => Mode::Full,
+        };
+        let streams = streams(body, manifest, &capabilities_off(row), known, &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::validation(errors));
+        }
+        let (pull, name) = match (mode, span) {
+            (SyncMode::Full, _) => (PullMode::Full, "full".to_owned()),
+            (SyncMode::Range, Some(span)) => (
+                PullMode::Range {
+                    from: span.from,
+                    to: span.to,
+                },
+                format!("range:{}", span.name),
+            ),
+            (SyncMode::Incremental | SyncMode::Range, _) => {
+                (PullMode::Incremental, "incremental".to_owned())
+            }
+        };
+        Ok(Self {
+            streams,
+            pull,
+            name,
+        })
+    }
+
+    fn jobs(&self, caller: &Caller, connection: ConnectionId) -> Vec<NewJob> {
+        let job = |stream: &&Stream| NewJob {
+            connection: Some(connection),
+            lane: Some(format!("{connection}:{}", stream.key)),
+            args: json!({ "stream": stream.key, "pull": self.pull }),
+            dedupe_key: Some(format!("{connection}:{}:{}", stream.key, self.name)),
+            ..NewJob::new(Some(caller.org), JobKind::Sync, Queue::Sync, caller.actor())
+        };
+        self.streams.iter().map(job).collect()
+    }
+
+    fn told(&self) -> serde_json::Value {
+        let streams: Vec<&str> = self
+            .streams
+            .iter()
+            .map(|stream| stream.key.as_str())
+            .collect();
+        json!({ "streams": streams, "pull": self.pull })
+    }
+}
+
+fn span_of(
+    body: &SyncRequest,
+    mode: SyncMode,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<Span>, Vec<FieldError>> {
+    if mode == SyncMode::Range {
+        return span(now, body.preset, body.from.as_deref(), body.to.as_deref()).map(Some);
+    }
+    let given = [
+        ("/from", body.from.is_some()),
+        ("/to", body.to.is_some()),
+        ("/preset", body.preset.is_some()),
+    ];
+    let errors: Vec<FieldError> = given
+        .into_iter()
+        .filter(|(_, given)| *given)
+        .map(|(pointer, _)| {
+            FieldError::at(pointer, "goes only together with `\"mode\": \"range\"`")
+        })
+        .collect();
+    if errors.is_empty() {
+        Ok(None)
+    } else {
+        Err(errors)
+    }
+}
+
+fn streams<'a>(
+    body: &SyncRequest,
+    manifest: &'a Manifest,
+    off: &[String],
+    mode: Mode,
+    errors: &mut Vec<FieldError>,
+) -> Vec<&'a Stream> {
+    let is_on = |stream: &Stream| !off.contains(&stream.capability);
+    let Some(keys) = &body.streams else {
+        let all: Vec<&Stream> = manifest
+            .streams
+            .iter()
+            .filter(|stream| is_on(stream) && stream.modes.contains(&mode))
+            .collect();
+        if all.is_empty() {
+            errors.push(FieldError::at(
+                "/streams",
+                "no stream of this connection is switched on and knows this mode",
+            ));
+        }
+        return all;
+    };
+    let known: Vec<&str> = manifest
+        .streams
+        .iter()
+        .map(|stream| stream.key.as_str())
+        .collect();
+    let mut wanted: Vec<&Stream> = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
+        let message = match manifest.stream(key) {
+            None => format!(
+                "is no stream of {}; there are: {}",
+                manifest.label,
+                known.join(", ")
+            ),
+            Some(stream) if !is_on(stream) => {
+                format!(
+                    "is switched off for this connection (capability {})",
+                    stream.capability
+                )
+            }
+            Some(stream) if !stream.modes.contains(&mode) => "does not know this mode".into(),
+            Some(stream) => {
+                if !wanted.iter().any(|already| already.key == stream.key) {
+                    wanted.push(stream);
+                }
+                continue;
+            }
+        };
+        errors.push(FieldError::at(format!("/streams/{index}"), message));
+    }
+    wanted
+}

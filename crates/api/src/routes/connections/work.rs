@@ -1,0 +1,157 @@
+//! Test and check: asks the provider, through a worker, whether a connection works.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use patchbay_core::{
+    ids::ConnectionId,
+    job::{JobKind, NewJob, Queue},
+    job_args::{CheckReason, HealthCheckArgs},
+};
+
+use super::{hold, refuse_disconnected, tested};
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Once, Query},
+    once::{self, Made},
+    problem::{Kind, Problem, ProblemBody},
+    routes::{Empty, jobs::JobView},
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// A check that has no answer by then has failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which question is asked.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Test,
+    Check,
+}
+
+/// Tests the credential in force with the present config. A passed test makes the connection
+/// `active` and its parked jobs go on.
+#[utoipa::path(
+    post, path = "/connections/{id}/test", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), WaitQuery, once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "It has ended within `wait`", body = JobView),
+        (status = 202, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected, or without a credential", body = ProblemBody),
+    ),
+)]
+pub async fn test(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    Query(wait): Query<WaitQuery>,
+    Body { value: _, once }: Body<Empty>,
+) -> Result<Response, Problem> {
+    ask(&api, &caller, id, &once, Wait::of(&wait)?, Question::Test).await
+}
+
+/// Checks the connection's health now and writes the outcome to its health log.
+#[utoipa::path(
+    post, path = "/connections/{id}/check", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), WaitQuery, once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "It has ended within `wait`", body = JobView),
+        (status = 202, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "Disconnected, or without a credential", body = ProblemBody),
+    ),
+)]
+pub async fn check(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ConnectionId>,
+    Query(wait): Query<WaitQuery>,
+    Body { value: _, once }: Body<Empty>,
+) -> Result<Response, Problem> {
+    ask(&api, &caller, id, &once, Wait::of(&wait)?, Question::Check).await
+}
+
+async fn ask(
+    api: &Api,
+    caller: &Caller,
+    id: ConnectionId,
+    once: &Once,
+    wait: Wait,
+    question: Question,
+) -> Result<Response, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    let jobs = match once::take(api, &tx, caller, once).await? {
+        Some(Made::Jobs(jobs) | Made::Connection(_, jobs)) => jobs,
+        None => {
+            let row = hold(api, &tx, caller, id).await?;
+            refuse_disconnected(&row)?;
+            if api
+                .store
+                .current_credential(&tx, caller.org, id)
+                .await?
+                .is_none()
+            {
+                return Err(Problem::new(
+                    Kind::ConnectionState,
+                    "The connection has no credential that passed its test, so there is nothing to ask with. \
+                     Send one: PUT /api/integrations/connections/{id}/credential.",
+                ));
+            }
+            let job = match question {
+                Question::Test => tested::enqueue(api, &tx, caller, id, row.config, None).await?,
+                Question::Check => enqueue_check(api, &tx, caller, id).await?,
+            };
+            once::made(api, &tx, caller, once, &Made::Jobs(vec![job.id])).await?;
+            announcement.job(&job);
+            vec![job.id]
+        }
+    };
+    tx.commit().await?;
+    api.announce(announcement);
+    let mut waited = wait
+        .for_jobs(api, api.store.jobs_by_id(caller.org, &jobs).await?)
+        .await;
+    if waited.views.is_empty() {
+        return Err(Problem::not_found("job"));
+    }
+    Ok((waited.status(), Json(waited.views.remove(0))).into_response())
+}
+
+async fn enqueue_check(
+    api: &Api,
+    tx: &sea_orm::DatabaseTransaction,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<patchbay_core::entities::job::Model, Problem> {
+    let args = serde_json::to_value(HealthCheckArgs {
+        reason: CheckReason::Manual,
+    })
+    .expect("an enum is JSON");
+    let new = NewJob {
+        connection: Some(id),
+        args,
+        max_attempts: 1,
+        timeout: CHECK_TIMEOUT,
+        dedupe_key: Some(format!("{id}:check")),
+        ..NewJob::new(
+            Some(caller.org),
+            JobKind::HealthCheck,
+            Queue::Interactive,
+            caller.actor(),
+        )
+    };
+    let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
+    match enqueued.pop() {
+        Some(enqueued) => Ok(enqueued.into_job()),
+        None => Err(Problem::internal(&"an enqueue of one job gave no answer")),
+    }
+}

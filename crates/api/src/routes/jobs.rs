@@ -1,0 +1,449 @@
+//! Jobs: read, list, logs; cancel, retry, discard.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use patchbay_core::{
+    events::EventKind,
+    failure::{Failure, FailureKind},
+    ids::{ConnectionId, JobId},
+    job::{JobKind, JobState, Queue},
+    progress::Progress,
+    store::{
+        events::NewEvent,
+        job_reads::{JobFilter, JobPicture},
+        jobs::Moved,
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Query},
+    once::{self, Made},
+    pages::{self, List, Page},
+    problem::{Kind, Problem, ProblemBody},
+    routes::Empty,
+    schemas,
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// A durable piece of work.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub struct JobView {
+    /// The job.
+    #[schema(value_type = Uuid)]
+    pub id: JobId,
+    /// What it does.
+    #[schema(schema_with = schemas::job_kind)]
+    pub kind: JobKind,
+    /// Where it stands. `parked` waits for a working credential, or for the connection to be enabled.
+    #[schema(schema_with = schemas::job_state)]
+    pub state: JobState,
+    /// Who serves it.
+    #[schema(schema_with = schemas::queue)]
+    pub queue: Queue,
+    /// The connection it works on.
+    #[schema(value_type = Option<Uuid>)]
+    pub connection_id: Option<ConnectionId>,
+    /// What was asked for, such as the stream of a sync. Never secret.
+    #[schema(value_type = Object)]
+    pub args: Value,
+    /// The present picture of the work, once there is any.
+    pub progress: Option<ProgressView>,
+    /// What it came to.
+    #[schema(value_type = Option<Object>)]
+    pub result: Option<Value>,
+    /// The last failure; a job that is queued again keeps it until it succeeds.
+    pub error: Option<FailureView>,
+    /// Attempts burnt.
+    pub attempt: i32,
+    /// Attempts it has.
+    pub max_attempts: i32,
+    /// Times its process died under it.
+    pub crashes: i32,
+    /// The same work was asked for while it ran: it runs once more when it ends.
+    pub again: bool,
+    /// Not before this time.
+    pub run_at: DateTime<Utc>,
+    /// Who asked: `api_key:<id>`, `schedule`, `system`.
+    pub requested_by: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it first began to run.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When it was taken out of the dead-letter queue.
+    pub discarded_at: Option<DateTime<Utc>>,
+}
+
+/// Progress as state, not delta: enough to draw it, whole, at any moment.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Progress)]
+pub struct ProgressView {
+    /// What is being done, in words.
+    pub stage: String,
+    /// Units done and committed. Never goes back within a job.
+    pub done: u64,
+    /// Units in all, where the provider tells.
+    pub total: Option<u64>,
+    /// What is counted.
+    pub unit: String,
+    /// Units a second over the last seconds.
+    pub rate: Option<f64>,
+    /// Of `done`: changed, unchanged and so on, by name.
+    pub counts: std::collections::BTreeMap<String, u64>,
+}
+
+/// A failure that a person can act on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Failure)]
+pub struct FailureView {
+    /// The class.
+    #[schema(schema_with = schemas::failure_kind)]
+    pub kind: FailureKind,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub action: String,
+    /// The provider's own error code.
+    pub code: Option<String>,
+}
+
+impl From<Failure> for FailureView {
+    fn from(failure: Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            message: failure.message,
+            action: failure.action,
+            code: failure.code,
+        }
+    }
+}
+
+/// A stored failure, if it can be read.
+pub fn failure(stored: Option<Value>) -> Option<FailureView> {
+    serde_json::from_value::<Failure>(stored?)
+        .ok()
+        .map(Into::into)
+}
+
+impl From<JobPicture> for JobView {
+    fn from(job: JobPicture) -> Self {
+        let progress = job
+            .progress
+            .and_then(|stored| serde_json::from_value::<Progress>(stored).ok());
+        Self {
+            id: job.id,
+            kind: job.kind,
+            state: job.state,
+            queue: job.queue,
+            connection_id: job.connection_id,
+            args: job.args,
+            progress: progress.map(|progress| ProgressView {
+                stage: progress.stage,
+                done: progress.done,
+                total: progress.total,
+                unit: progress.unit,
+                rate: progress.rate,
+                counts: progress.counts,
+            }),
+            result: job.result,
+            error: failure(job.error),
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            crashes: job.crashes,
+            again: job.again,
+            run_at: job.run_at,
+            requested_by: job.requested_by,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            discarded_at: job.discarded_at,
+        }
+    }
+}
+
+/// Which jobs to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct JobsQuery {
+    /// Only in this state.
+    #[param(schema_with = schemas::job_state)]
+    pub state: Option<JobState>,
+    /// Only of this kind.
+    #[param(schema_with = schemas::job_kind)]
+    pub kind: Option<JobKind>,
+    /// Only in this queue.
+    #[param(schema_with = schemas::queue)]
+    pub queue: Option<Queue>,
+    /// Only of this connection.
+    #[param(value_type = Option<Uuid>)]
+    pub connection: Option<ConnectionId>,
+    /// `true`: only the dead-letter queue (failed or quarantined, not discarded).
+    pub dead: Option<bool>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Entries of the page: 1 to 200, 50 if not said.
+    pub limit: Option<u64>,
+}
+
+/// Lists the organization's jobs, newest first.
+#[utoipa::path(
+    get, path = "/jobs", tag = "jobs", params(JobsQuery),
+    responses((status = 200, body = Page<JobView>), (status = 400, body = ProblemBody)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(query): Query<JobsQuery>,
+) -> Result<Json<Page<JobView>>, Problem> {
+    let limit = pages::limit(query.limit)?;
+    let before = pages::place(List::Jobs, query.cursor.as_deref())?;
+    let filter = JobFilter {
+        state: query.state,
+        kind: query.kind,
+        queue: query.queue,
+        connection: query.connection,
+        dead: query.dead.unwrap_or(false),
+    };
+    let rows = api
+        .store
+        .jobs_page(caller.org, &filter, before, limit + 1)
+        .await?;
+    Ok(Json(Page::of(
+        List::Jobs,
+        rows,
+        limit,
+        |job| job.id,
+        JobView::from,
+    )))
+}
+
+/// One job, with its present progress. `wait` waits for its end.
+#[utoipa::path(
+    get, path = "/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), WaitQuery),
+    responses((status = 200, body = JobView), (status = 404, body = ProblemBody)),
+)]
+pub async fn read(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    Query(wait): Query<WaitQuery>,
+) -> Result<Json<JobView>, Problem> {
+    let wait = Wait::of(&wait)?;
+    let job = find(&api, &caller, id).await?;
+    let mut jobs = wait.for_jobs(&api, vec![job]).await;
+    Ok(Json(jobs.views.remove(0)))
+}
+
+/// The job in the caller's org.
+pub async fn find(api: &Api, caller: &Caller, id: JobId) -> Result<JobPicture, Problem> {
+    api.store
+        .job(caller.org, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("job"))
+}
+
+/// One log line of a job, scrubbed of secrets.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLine {
+    /// Its number within the job.
+    pub seq: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Which attempt wrote it, from 1.
+    pub attempt: i32,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// What happened.
+    pub message: String,
+    /// Structured fields.
+    #[schema(value_type = Object)]
+    pub fields: Value,
+}
+
+/// Which lines to read.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogsQuery {
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Entries of the page: 1 to 200, 50 if not said.
+    pub limit: Option<u64>,
+}
+
+/// Log lines of a job, oldest first. The newest 1,000 are kept.
+#[utoipa::path(
+    get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), LogsQuery),
+    responses((status = 200, body = Page<LogLine>), (status = 404, body = ProblemBody)),
+)]
+pub async fn logs(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    Query(query): Query<LogsQuery>,
+) -> Result<Json<Page<LogLine>>, Problem> {
+    let limit = pages::limit(query.limit)?;
+    let after: i64 = pages::place(List::Logs, query.cursor.as_deref())?.unwrap_or(-1);
+    find(&api, &caller, id).await?;
+    let rows = api.store.job_logs_page(id, after, limit + 1).await?;
+    Ok(Json(Page::of(
+        List::Logs,
+        rows,
+        limit,
+        |line| line.seq,
+        |line| LogLine {
+            seq: line.seq,
+            at: line.at,
+            attempt: line.attempt,
+            level: line.level,
+            message: line.message,
+            fields: line.fields,
+        },
+    )))
+}
+
+/// What a person can do with a job.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Cancel,
+    Retry,
+    Discard,
+}
+
+/// Stops a job: a waiting one never runs, a running one stops within two seconds.
+#[utoipa::path(
+    post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It has ended", body = ProblemBody),
+    ),
+)]
+pub async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Cancel, Wait::NO).await
+}
+
+/// Sends a failed or quarantined job back to work: same id, counters reset. `wait` waits for its end.
+#[utoipa::path(
+    post, path = "/jobs/{id}/retry", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job"), WaitQuery, once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "It has ended within `wait`", body = JobView),
+        (status = 202, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It is not dead", body = ProblemBody),
+    ),
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    Query(wait): Query<WaitQuery>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Retry, Wait::of(&wait)?).await
+}
+
+/// Takes a dead job out of the dead-letter queue; it stays readable.
+#[utoipa::path(
+    post, path = "/jobs/{id}/discard", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It is not dead", body = ProblemBody),
+    ),
+)]
+pub async fn discard(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Discard, Wait::NO).await
+}
+
+async fn grant(
+    api: &Api,
+    caller: &Caller,
+    id: JobId,
+    body: &Body<Empty>,
+    wish: Wish,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    if once::take(api, &tx, caller, &body.once).await?.is_none() {
+        let moved = match wish {
+            Wish::Cancel => api.store.jobs().cancel(&tx, caller.org, id).await?,
+            Wish::Retry => api.store.jobs().retry(&tx, caller.org, id).await?,
+            Wish::Discard => api.store.jobs().discard(&tx, caller.org, id).await?,
+        };
+        let job = match moved {
+            Moved::Done(job) => job,
+            Moved::Refused(job) => return Err(refused(wish, job.state)),
+            Moved::Missing => return Err(Problem::not_found("job")),
+        };
+        let event = match wish {
+            Wish::Cancel => Some(EventKind::JobCancelled),
+            Wish::Retry => Some(EventKind::JobRetried),
+            Wish::Discard => None,
+        };
+        if let Some(kind) = event {
+            let mut event = NewEvent::new(caller.org, kind, caller.actor()).job(id);
+            if let Some(connection) = job.connection_id {
+                event = event.connection(connection);
+            }
+            api.store.record_event(&tx, event).await?;
+        }
+        once::made(api, &tx, caller, &body.once, &Made::Jobs(vec![id])).await?;
+        announcement.job(&job);
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    let job = find(api, caller, id).await?;
+    match wish {
+        Wish::Cancel | Wish::Discard => Ok(Json(JobView::from(job)).into_response()),
+        Wish::Retry => {
+            let mut jobs = wait.for_jobs(api, vec![job]).await;
+            Ok((jobs.status(), Json(jobs.views.remove(0))).into_response())
+        }
+    }
+}
+
+fn refused(wish: Wish, state: JobState) -> Problem {
+    let state = sea_orm::ActiveEnum::to_value(&state);
+    let detail = match wish {
+        Wish::Cancel => format!(
+            "The job is {state}: it has ended and cannot be cancelled any more. Nothing to do."
+        ),
+        Wish::Retry => format!(
+            "The job is {state}; only failed and quarantined jobs can be retried. Start the work anew where it is needed again."
+        ),
+        Wish::Discard => {
+            format!(
+                "The job is {state}; only failed and quarantined jobs that are not discarded yet can be discarded."
+            )
+        }
+    };
+    Problem::new(Kind::JobState, detail)
+}

@@ -1,0 +1,67 @@
+//! Every route, one file per noun. To add one: its handler with its request and
+//! response types and `#[utoipa::path]`, its line here, its line in
+//! [`crate::access::TABLE`], and `make openapi`.
+
+pub mod connections;
+pub mod docs;
+pub mod events;
+pub mod job_events;
+pub mod jobs;
+mod old_paths;
+mod probes;
+pub mod providers;
+mod stats;
+mod stream;
+
+use axum::Router;
+use serde::Deserialize;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{access::BASE, state::Api};
+
+/// A body without fields.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// The routes and the document that describes them.
+pub(crate) fn all() -> (Router<Api>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = OpenApiRouter::with_openapi(docs::Document::openapi())
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(docs::document))
+        .routes(routes!(docs::page))
+        .routes(routes!(docs::problem))
+        .nest(BASE, under_base())
+        .split_for_parts();
+    docs::finish(&mut document);
+    (router.merge(old_paths::router()), document)
+}
+
+#[rustfmt::skip]
+fn under_base() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(providers::list))
+        .routes(routes!(providers::read))
+        .routes(routes!(connections::list, connections::create::create))
+        .routes(routes!(connections::read, connections::change::change, connections::switch::disconnect))
+        .routes(routes!(connections::switch::enable))
+        .routes(routes!(connections::switch::disable))
+        .routes(routes!(connections::credential::replace))
+        .routes(routes!(connections::work::test))
+        .routes(routes!(connections::work::check))
+        .routes(routes!(connections::sync::sync))
+        .routes(routes!(connections::records::list))
+        .routes(routes!(connections::health::read))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::logs))
+        .routes(routes!(job_events::follow))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(jobs::discard))
+        .routes(routes!(stream::follow))
+        .routes(routes!(events::list))
+        .routes(routes!(stats::read))
+}

@@ -1,0 +1,69 @@
+//! OpenAPI schemas of the closed lists in core, made from the lists themselves.
+
+use patchbay_core::{
+    connection::{ConnectionStatus, Health},
+    events::EventKind,
+    failure::FailureKind,
+    job::{JobKind, JobState, Queue},
+};
+use sea_orm::{ActiveEnum, Iterable};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+
+fn names<E>() -> Object
+where
+    E: ActiveEnum<Value = String> + Iterable,
+{
+    let names: Vec<String> = E::iter().map(|variant| variant.to_value()).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
+}
+
+pub fn job_state() -> Object {
+    names::<JobState>()
+}
+
+pub fn job_kind() -> Object {
+    names::<JobKind>()
+}
+
+pub fn queue() -> Object {
+    names::<Queue>()
+}
+
+pub fn connection_status() -> Object {
+    names::<ConnectionStatus>()
+}
+
+pub fn health() -> Object {
+    names::<Health>()
+}
+
+pub fn event_kind() -> Object {
+    names::<EventKind>()
+}
+
+const FAILURE_KINDS: [FailureKind; 13] = [
+    FailureKind::Auth,
+    FailureKind::Scope,
+    FailureKind::RateLimited,
+    FailureKind::NotFound,
+    FailureKind::Invalid,
+    FailureKind::ProviderDown,
+    FailureKind::Timeout,
+    FailureKind::Protocol,
+    FailureKind::UnknownOutcome,
+    FailureKind::Blocked,
+    FailureKind::Deadline,
+    FailureKind::Crash,
+    FailureKind::Internal,
+];
+
+pub fn failure_kind() -> Object {
+    let names: Vec<&str> = FAILURE_KINDS.iter().map(|kind| kind.name()).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
+}
