@@ -1,0 +1,152 @@
+//! The client side: Patchbay's own API over HTTP, and nothing else. Answers are kept
+//! as the API gave them, for `--output json`, and read into the small shapes of this
+//! folder where people see them.
+
+use std::time::Duration;
+
+use patchbay_core::{config::Inputs, secret::Secret};
+use reqwest::{Method, Response, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use url::Url;
+
+use crate::exit::{Exit, Outcome, Stop};
+
+pub mod connection;
+pub mod job;
+mod problem;
+pub mod record;
+pub mod sse;
+mod target;
+
+/// Where the API's routes live.
+const BASE: &str = "/api/integrations";
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// `?wait=` may hold an answer back for 60 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(75);
+
+/// A key and where it belongs.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+    key: Secret,
+}
+
+/// An answer: as it came, and as the command reads it.
+#[derive(Debug, Clone)]
+pub struct Answer<T> {
+    /// The API's own JSON.
+    pub json: Value,
+    /// What the command needs of it.
+    pub view: T,
+}
+
+impl Client {
+    /// A client for the Patchbay that flags, variables or the data folder name.
+    pub fn find(inputs: &Inputs, url: Option<&str>, key: Option<&str>) -> Outcome<Self> {
+        let target = target::find(inputs, url, key)?;
+        Self::new(target.url, target.key)
+    }
+
+    /// A client for this address.
+    pub fn new(url: Url, key: Secret) -> Outcome<Self> {
+        #[expect(clippy::disallowed_methods, reason = "talks to Patchbay itself, never to a provider")]
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("patchbay-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Stop::internal(format!("starting the HTTP client: {error}")))?;
+        Ok(Self { http, url, key })
+    }
+
+    /// The address it talks to.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// `GET` under the base.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Outcome<Answer<T>> {
+        read(self.send(Method::GET, path, query, None::<&()>, Some(ANSWER_WITHIN)).await?).await
+    }
+
+    /// `POST` under the base.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: &impl Serialize,
+    ) -> Outcome<Answer<T>> {
+        read(self.send(Method::POST, path, query, Some(body), Some(ANSWER_WITHIN)).await?).await
+    }
+
+    /// `DELETE` under the base.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
+        read(self.send(Method::DELETE, path, &[], None::<&()>, Some(ANSWER_WITHIN)).await?).await
+    }
+
+    /// `GET` of a stream of events, which has no end of its own.
+    pub async fn stream(&self, path: &str) -> Outcome<Response> {
+        let answer = self.send(Method::GET, path, &[], None::<&()>, None).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(problem::of(answer).await) }
+    }
+
+    /// What `/readyz` says, with its status.
+    pub async fn readiness(&self) -> Outcome<(StatusCode, String)> {
+        let url = self.url.join("/readyz").map_err(Stop::usage)?;
+        let answer = self.http.get(url).timeout(CONNECT_WITHIN).send().await.map_err(|error| self.away(&error))?;
+        let status = answer.status();
+        Ok((status, answer.text().await.map_err(|error| self.away(&error))?))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Option<&impl Serialize>,
+        within: Option<Duration>,
+    ) -> Outcome<Response> {
+        let mut url = self.url.join(&format!("{BASE}{path}")).map_err(Stop::usage)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query.iter().map(|(name, value)| (*name, value.as_str())));
+        }
+        let mut request = self.http.request(method, url).bearer_auth(self.key.expose());
+        if let Some(within) = within {
+            request = request.timeout(within);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.map_err(|error| self.away(&error))
+    }
+
+    fn away(&self, error: &reqwest::Error) -> Stop {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        Stop::new(
+            Exit::Unreachable,
+            format!("Patchbay does not answer at {}: {cause}. Does it run? `patchbay doctor` looks closer", self.url),
+        )
+    }
+}
+
+async fn read<T: DeserializeOwned>(answer: Response) -> Outcome<Answer<T>> {
+    if !answer.status().is_success() {
+        return Err(problem::of(answer).await);
+    }
+    let text = answer.text().await.map_err(|error| Stop::new(Exit::Unreachable, format!("the answer broke off: {error}")))?;
+    let json: Value = match text.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_str(&text).map_err(|error| strange(&error))?,
+    };
+    let view = T::deserialize(&json).map_err(|error| strange(&error))?;
+    Ok(Answer { json, view })
+}
+
+fn strange(error: &serde_json::Error) -> Stop {
+    Stop::internal(format!("the answer is not one of this version of Patchbay ({error}): do both sides have the same version?"))
+}

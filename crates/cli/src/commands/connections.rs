@@ -1,0 +1,131 @@
+//! `patchbay connections`: list them, or do something with one.
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+
+use crate::{
+    client::{
+        Answer, Client,
+        connection::Connection,
+        job::{Job, name},
+    },
+    exit::Outcome,
+    follow,
+    output::{self, Format},
+};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List connections (the default)
+    List,
+    /// Show one
+    Show {
+        /// By id, name or provider
+        connection: String,
+    },
+    /// Ask the provider whether the credential works
+    Test {
+        /// By id, name or provider
+        connection: String,
+    },
+    /// Switch one on; its parked work goes on
+    Enable {
+        /// By id, name or provider
+        connection: String,
+    },
+    /// Switch one off; its work is parked
+    Disable {
+        /// By id, name or provider
+        connection: String,
+    },
+    /// Drop the credential of one; its records stay
+    Disconnect {
+        /// By id or name
+        connection: String,
+    },
+}
+
+pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
+    match arguments.command.unwrap_or(Command::List) {
+        Command::List => list(client.connections().await?, format),
+        Command::Show { connection } => {
+            let id = client.find_connection(&connection).await?.id;
+            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+        }
+        Command::Test { connection } => {
+            let id = client.find_connection(&connection).await?.id;
+            let job: Answer<Job> = client.post(&format!("/connections/{id}/test"), &[], &serde_json::json!({})).await?;
+            follow::to_the_end(client, vec![job.view], format).await?;
+            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+        }
+        Command::Enable { connection } => switch(client, &connection, "enable", format).await,
+        Command::Disable { connection } => switch(client, &connection, "disable", format).await,
+        Command::Disconnect { connection } => {
+            let id = client.find_connection(&connection).await?.id;
+            client.delete::<serde_json::Value>(&format!("/connections/{id}")).await?;
+            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+        }
+    }
+}
+
+async fn switch(client: &Client, connection: &str, verb: &str, format: Format) -> Outcome {
+    let id = client.find_connection(connection).await?.id;
+    client.post::<serde_json::Value>(&format!("/connections/{id}/{verb}"), &[], &serde_json::json!({})).await?;
+    show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+}
+
+fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
+    if format == Format::Json {
+        return output::say_json(&answer.json);
+    }
+    if answer.view.is_empty() {
+        return output::say("No connections yet: `patchbay connect --help` shows how to make one.");
+    }
+    let row = |connection: &Connection| {
+        [
+            connection.id.to_string(),
+            connection.name.clone(),
+            connection.provider.clone(),
+            name(connection.status),
+            name(connection.health),
+            connection.account_name.clone().unwrap_or_default(),
+            time(connection.last_synced_at),
+        ]
+    };
+    output::say(&output::table(
+        ["ID", "NAME", "PROVIDER", "STATUS", "HEALTH", "ACCOUNT", "LAST SYNC"],
+        &answer.view.iter().map(row).collect::<Vec<_>>(),
+    ))
+}
+
+fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
+    if format == Format::Json {
+        return output::say_json(&answer.json);
+    }
+    let connection = &answer.view;
+    let mut lines = vec![
+        format!("Id         {}", connection.id),
+        format!("Name       {}", connection.name),
+        format!("Provider   {}", connection.provider),
+        format!("Status     {}", name(connection.status)),
+        format!("Health     {}", name(connection.health)),
+        format!("Account    {}", connection.account_name.as_deref().unwrap_or("not known yet")),
+        format!("Config     {}", connection.config),
+        format!("Last sync  {}", time(connection.last_synced_at)),
+    ];
+    if let Some(failure) = &connection.last_error {
+        lines.push(format!("Last error {}. {}", failure.message.trim_end_matches('.'), failure.action));
+    }
+    output::say(&lines.join("\n"))
+}
+
+/// Minutes are enough for people; JSON has it exact.
+pub fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(|| "never".into(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string())
+}

@@ -1,0 +1,35 @@
+//! `patchbay scheduler`: makes due work visible, takes back what dead processes held.
+//! Any number may run. It holds no key.
+
+use std::{convert::Infallible, sync::Arc};
+
+use patchbay_core::{clock::SystemClock, config::Config};
+use patchbay_scheduler::{Identity, SchedulerDeps};
+
+use crate::{
+    exit::Outcome,
+    logging,
+    serve::{
+        admin_port, background::Parts, fleet, readiness::Readiness, signals, vital_signs::VitalSigns, work,
+    },
+};
+
+pub async fn run(config: Config) -> Outcome {
+    logging::start(&config)?;
+    let stopping = signals::listen()?;
+    let readiness = Readiness::default();
+    admin_port::serve(&config, "scheduler", &readiness, &stopping.stop).await?;
+    let Some(fleet) = fleet::join(&config, "scheduler", &readiness, &stopping.stop).await? else { return Ok(()) };
+
+    let identity = Identity::Own { host: work::host() };
+    let deps = SchedulerDeps::new(fleet.store, fleet.hints, Arc::new(SystemClock), identity);
+    readiness.running(VitalSigns { scheduler: Some(Arc::clone(&deps.reports)), ..VitalSigns::default() });
+    let mut parts = Parts::new(stopping.stop.clone());
+    let stop = stopping.stop.clone();
+    parts.start("scheduler", async move {
+        patchbay_scheduler::run(deps, stop).await;
+        Ok::<(), Infallible>(())
+    });
+    tracing::info!("scheduler is ready");
+    parts.run().await
+}

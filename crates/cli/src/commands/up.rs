@@ -1,0 +1,217 @@
+//! `patchbay up`: everything in one process on SQLite, no Redis. The lock on the data
+//! folder proves every earlier process dead, so its jobs are taken back at the start.
+
+use std::{
+    convert::Infallible,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use patchbay_core::{
+    clock::SystemClock,
+    config::Config,
+    connection::Role,
+    hints::{Hints, MemoryHints},
+    store::{Store, StoreError},
+    vault::Keyring,
+};
+use patchbay_migrations::{Migrator, MigratorTrait};
+use patchbay_api::ApiDeps;
+use patchbay_scheduler::{Identity, SchedulerDeps};
+use tokio_util::sync::CancellationToken;
+use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, square::DEFAULT_TOKEN};
+use serde_json::json;
+
+use crate::{
+    exit::{Outcome, Stop},
+    instance::{DataFolder, InstanceFile, folder::write_private},
+    logging,
+    output::{self, Format},
+    serve::{
+        admin_port, background::Parts, database, listen, outside, readiness::Readiness, signals,
+        vital_signs::VitalSigns, work,
+    },
+};
+
+/// Who made the first org, in the activity log.
+const ACTOR: &str = "system";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The data folder holds everything: database, keyring, and the address and owner key that the client
+commands of this machine use. Copy it while Patchbay is stopped, and you have a backup.
+
+Examples:
+  patchbay up
+  patchbay up --sandbox                          with a stand-in for Square: needs no account
+  patchbay up --data-dir ./data --listen 127.0.0.1:8080")]
+pub struct Arguments {
+    /// Also run the stand-in for Square, and use it in place of Square
+    #[arg(long)]
+    sandbox: bool,
+    /// Order lines (CSV) that the stand-in sells, in place of made-up ones
+    #[arg(long, value_name = "FILE", requires = "sandbox")]
+    sandbox_data: Option<PathBuf>,
+}
+
+pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Outcome {
+    let started = Instant::now();
+    logging::start(&config)?;
+    let stopping = signals::listen()?;
+    let folder = DataFolder::lock(&config.data_dir)?;
+    if config.database_url.is_some() || config.redis_url.is_some() {
+        tracing::warn!("`up` keeps everything in its data folder; database_url and redis_url are for a fleet");
+    }
+    let sandbox = if arguments.sandbox { Some(start_sandbox(&mut config, arguments.sandbox_data).await?) } else { None };
+
+    let keyring = keyring(&config, &folder)?;
+    let sealing = keyring.sealing_public().clone();
+    let database_url = database::sqlite_url(&folder.file("patchbay.db"))?;
+    let db = database::sqlite(&database_url).await?;
+    Migrator::up(&db, None).await.map_err(|error| Stop::internal(format!("a migration failed: {error}")))?;
+    let store = Store::new(db, Arc::new(SystemClock));
+    let deployment = store.deployment_id().await?;
+    let hints: Arc<dyn Hints> = Arc::new(MemoryHints::new());
+
+    let listener = listen::on(config.listen, "listen").await?;
+    let url = listen::url_of(&listener)?;
+    let (instance, is_new) = instance(&store, &folder, &url).await?;
+    let readiness = Readiness::default();
+    admin_port::serve(&config, "up", &readiness, &stopping.stop).await?;
+
+    let context = work::context(&config, store.clone(), Arc::clone(&hints), deployment, keyring)?;
+    let worker = work::deps(&config, context, "up", database_url);
+    let lease = worker.me.subscribe();
+    let scheduler = SchedulerDeps::new(
+        store.clone(),
+        Arc::clone(&hints),
+        Arc::new(SystemClock),
+        Identity::Of(worker.me.subscribe()),
+    );
+    let api = ApiDeps { store, hints, sealing, providers: Arc::clone(&worker.context.providers) };
+    readiness.running(VitalSigns {
+        worker: Some((lease, Arc::clone(&worker.metrics))),
+        scheduler: Some(Arc::clone(&scheduler.reports)),
+    });
+    let queues = config.worker_queues.0.iter().map(|(queue, slots)| (*queue, *slots)).collect();
+    let mut parts = Parts::new(stopping.stop.clone());
+    parts.start("worker", patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry.clone()));
+    parts.start("scheduler", duties(scheduler, stopping.stop.clone()));
+    parts.start("api", patchbay_api::serve(listener, api, stopping.stop.clone()));
+    let took = started.elapsed();
+    tracing::info!(url = instance.url, ms = took.as_millis(), "ready");
+    match format {
+        Format::Json => output::say_json_line(&json!({
+            "ready": true, "url": instance.url, "data_dir": folder.path(), "ready_ms": took.as_millis(),
+            "square": sandbox.as_ref().map(RunningSandbox::square_url),
+        }))?,
+        Format::Text => output::say(&welcome(&instance, is_new, &folder, sandbox.as_ref(), took))?,
+    }
+    let ended = parts.run().await;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    ended
+}
+
+async fn duties(deps: SchedulerDeps, stop: CancellationToken) -> Result<(), Infallible> {
+    patchbay_scheduler::run(deps, stop).await;
+    Ok(())
+}
+
+/// Starts the stand-in on a free loopback port, allows that address, and sends Square's
+/// calls there.
+async fn start_sandbox(config: &mut Config, data: Option<PathBuf>) -> Outcome<RunningSandbox> {
+    let options = match data {
+        Some(path) => SandboxOptions::with(
+            Dataset::from_csv(&path).map_err(|error| Stop::usage(format!("--sandbox-data {}: {error}", path.display())))?,
+        ),
+        None => SandboxOptions::default(),
+    };
+    let sandbox = Sandbox::start(options).await.map_err(Stop::internal)?;
+    let url = sandbox.square_url().parse().map_err(Stop::internal)?;
+    config.provider_base_urls.0.insert("square".into(), url);
+    let loopback = sandbox.address().ip().to_string().parse().map_err(Stop::internal)?;
+    config.outbound_allow.0.push(loopback);
+    Ok(sandbox)
+}
+
+/// The keyring of the settings, or the data folder's own, made at the first start.
+fn keyring(config: &Config, folder: &DataFolder) -> Outcome<Keyring> {
+    let path = match &config.keyring_file {
+        Some(path) => path.clone(),
+        None => {
+            let path = folder.file("keyring.toml");
+            if !path.exists() {
+                // A database with credentials whose keyring is gone must not get a new one silently.
+                if folder.file("patchbay.db").exists() {
+                    return Err(Stop::usage(format!(
+                        "{} is missing, but the database is there: without its keyring no credential in it opens. \
+                         Restore the file from a backup, or begin anew in an empty data folder",
+                        path.display()
+                    )));
+                }
+                write_private(&path, &Keyring::generate())?;
+            }
+            path
+        }
+    };
+    outside::keyring(&path)
+}
+
+/// The instance file, and whether its owner key is new: made at the first start, or when
+/// the file is gone (the database has only the key's hash).
+async fn instance(store: &Store, folder: &DataFolder, url: &str) -> Outcome<(InstanceFile, bool)> {
+    let known = InstanceFile::read(folder.path())?;
+    let (instance, is_new) = match known {
+        Some(instance) if store.authenticate(&instance.api_key).await?.is_some() => {
+            (InstanceFile { url: url.to_owned(), pid: std::process::id(), ..instance }, false)
+        }
+        Some(_) | None => (first_key(store, url).await?, true),
+    };
+    instance.write(folder.path())?;
+    Ok((instance, is_new))
+}
+
+async fn first_key(store: &Store, url: &str) -> Outcome<InstanceFile> {
+    let present = store.orgs().await?.into_iter().next();
+    let tx = store.begin().await?;
+    let org = match present {
+        Some(org) => org,
+        None => store.create_org(&tx, "Default", ACTOR).await?,
+    };
+    let (_, secret) = store.create_api_key(&tx, org.id, "owner", Role::Owner, ACTOR).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(InstanceFile {
+        url: url.to_owned(),
+        org: org.id,
+        api_key: secret.expose().to_owned(),
+        pid: std::process::id(),
+    })
+}
+
+/// What a person reads when it is ready. The key is shown at the start that made it.
+fn welcome(
+    instance: &InstanceFile,
+    is_new: bool,
+    folder: &DataFolder,
+    sandbox: Option<&RunningSandbox>,
+    took: Duration,
+) -> String {
+    let file = folder.file(crate::instance::file::NAME);
+    let key = if is_new { format!("{}  (shown only now; kept in", instance.api_key) } else { "(in".to_owned() };
+    let mut lines = vec![
+        format!("Patchbay is ready at {} after {} ms", instance.url, took.as_millis()),
+        format!("  Data     {}", folder.path().display()),
+        format!("  Key      {key} {})", file.display()),
+    ];
+    if let Some(sandbox) = sandbox {
+        lines.push(format!("  Square   a stand-in at {}, access token {DEFAULT_TOKEN}", sandbox.square_url()));
+        lines.push("\nConnect it from another terminal:".to_owned());
+        lines.push(format!("  echo {DEFAULT_TOKEN} | patchbay connect square --secret access_token=-"));
+        lines.push("  patchbay sync square --follow".to_owned());
+    }
+    lines.join("\n")
+}

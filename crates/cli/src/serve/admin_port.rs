@@ -1,0 +1,87 @@
+//! The admin address of a process: `/healthz`, `/readyz`, `/metrics`. For probes and
+//! operators; it shows no data of a tenant and takes no requests that change anything.
+
+use std::fmt::Write as _;
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use patchbay_core::config::Config;
+use tokio_util::sync::CancellationToken;
+
+use super::{listen, readiness::Readiness};
+use crate::exit::Outcome;
+
+/// Serves the admin address, if one is set, until the stop.
+pub async fn serve(config: &Config, process: &'static str, readiness: &Readiness, stop: &CancellationToken) -> Outcome {
+    let Some(address) = config.admin_listen else { return Ok(()) };
+    let listener = listen::on(address, "admin_listen").await?;
+    let app = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(async move |State(readiness): State<Readiness>| metrics(process, &readiness)))
+        .with_state(readiness.clone());
+    tracing::info!(address = %listener.local_addr()?, "admin address is up");
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
+            tracing::error!(%error, "the admin address stopped answering");
+        }
+    });
+    Ok(())
+}
+
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    match readiness.answer() {
+        Ok(()) => (StatusCode::OK, "ready\n".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+/// Prometheus text format 0.0.4.
+fn metrics(process: &str, readiness: &Readiness) -> String {
+    let mut page = format!(
+        "# TYPE patchbay_build_info gauge\npatchbay_build_info{{version=\"{}\",process=\"{process}\"}} 1\n\
+         # TYPE patchbay_ready gauge\npatchbay_ready {}\n",
+        env!("CARGO_PKG_VERSION"),
+        u8::from(readiness.answer().is_ok()),
+    );
+    for (name, number) in readiness.counters() {
+        write!(page, "# TYPE {name} counter\n{name} {number}\n").expect("a String takes all text");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::readiness::Running;
+
+    struct Busy;
+
+    impl Running for Busy {
+        fn answer(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn counters(&self) -> Vec<(String, u64)> {
+            vec![("patchbay_worker_succeeded_total".into(), 7)]
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_waits_is_not_ready_and_says_why() {
+        let readiness = Readiness::default();
+        readiness.waiting("the database does not answer");
+        let (status, said) = ready(State(readiness.clone())).await;
+        assert_eq!((status.as_u16(), said.as_str()), (503, "the database does not answer\n"));
+        assert!(metrics("worker", &readiness).contains("patchbay_ready 0\n"));
+    }
+
+    #[tokio::test]
+    async fn a_running_process_shows_its_counters() {
+        let readiness = Readiness::default();
+        readiness.running(Busy);
+        assert_eq!(ready(State(readiness.clone())).await.0.as_u16(), 200);
+        let page = metrics("worker", &readiness);
+        assert!(page.contains("patchbay_ready 1\n") && page.contains("\npatchbay_worker_succeeded_total 7\n"), "{page}");
+    }
+}

@@ -1,0 +1,14 @@
+//! What the serving commands share: database, signals, the admin port.
+
+pub mod admin_port;
+pub mod background;
+pub mod database;
+pub mod fleet;
+pub mod listen;
+pub mod outside;
+pub mod patience;
+pub mod readiness;
+pub mod signals;
+pub mod vital_signs;
+pub mod waiting_room;
+pub mod work;

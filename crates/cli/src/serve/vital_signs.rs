@@ -1,0 +1,47 @@
+//! How the running parts show on the admin port: a worker lives while its lease does,
+//! a scheduler works while its duties succeed, an API answers for itself.
+
+use std::sync::Arc;
+
+use patchbay_core::ids::ProcessId;
+use patchbay_scheduler::Reports;
+use patchbay_worker::Metrics;
+use tokio::sync::watch;
+
+use super::readiness::Running;
+
+/// The parts that run in this process; an API alone has none of them.
+#[derive(Debug, Default)]
+pub struct VitalSigns {
+    /// The worker's lease and counters.
+    pub worker: Option<(watch::Receiver<Option<ProcessId>>, Arc<Metrics>)>,
+    /// What the scheduler's duties last did.
+    pub scheduler: Option<Arc<Reports>>,
+}
+
+impl Running for VitalSigns {
+    fn answer(&self) -> Result<(), String> {
+        if let Some((lease, _)) = &self.worker
+            && lease.borrow().is_none()
+        {
+            return Err("the database has not taken this process's lease".into());
+        }
+        let reports = self.scheduler.iter().flat_map(|reports| reports.all());
+        match reports.into_iter().find_map(|(duty, report)| Some((duty, report.last_error?))) {
+            Some((duty, error)) => Err(format!("the duty `{duty}` fails: {error}")),
+            None => Ok(()),
+        }
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        let worker = self.worker.iter().flat_map(|(_, metrics)| metrics.numbers());
+        let mut counters: Vec<(String, u64)> =
+            worker.map(|(name, number)| (format!("patchbay_worker_{name}_total"), number)).collect();
+        for (duty, report) in self.scheduler.iter().flat_map(|reports| reports.all()) {
+            let duty = duty.replace(['-', ' '], "_");
+            counters.push((format!("patchbay_scheduler_{duty}_done_total"), report.done));
+            counters.push((format!("patchbay_scheduler_{duty}_errors_total"), report.errors));
+        }
+        counters
+    }
+}

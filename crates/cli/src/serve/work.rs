@@ -1,0 +1,64 @@
+//! A worker's parts, put together alike for a fleet and for `patchbay up`.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use patchbay_core::{
+    clock::SystemClock,
+    config::Config,
+    hints::Hints,
+    ids::DeploymentId,
+    store::{
+        Store,
+        connect::{ConnectOptions, connect},
+    },
+    vault::{Keyring, Vault},
+};
+use patchbay_worker::{Connect, Context, WorkerDeps};
+use super::outside;
+use crate::exit::Outcome;
+
+/// What job bodies work with.
+pub fn context(
+    config: &Config,
+    store: Store,
+    hints: Arc<dyn Hints>,
+    deployment: DeploymentId,
+    keyring: Keyring,
+) -> Outcome<Context> {
+    Ok(Context {
+        store,
+        hints,
+        clock: Arc::new(SystemClock),
+        vault: Arc::new(Vault::new(keyring, deployment)),
+        providers: Arc::new(outside::providers(config)?),
+        outbound: outside::outbound(config)?,
+    })
+}
+
+/// A worker of this kind (`worker` or `up`), whose lease has a connection of its own.
+pub fn deps(config: &Config, context: Context, kind: &str, database_url: String) -> WorkerDeps {
+    let mut deps = WorkerDeps::new(context, lease_connection(kind, database_url), kind, host());
+    deps.stop_within = config.shutdown_grace.0;
+    deps
+}
+
+fn lease_connection(kind: &str, url: String) -> Connect {
+    let application_name = format!("patchbay-{kind}-lease");
+    Arc::new(move || {
+        let (url, application_name) = (url.clone(), application_name.clone());
+        async move {
+            let options = ConnectOptions { max_connections: 1, application_name };
+            let db = connect(&url, options).await?;
+            Ok(Store::new(db, Arc::new(SystemClock)))
+        }
+        .boxed()
+    })
+}
+
+/// The name of this machine, for operators; a file, because a system call would need
+/// another dependency.
+pub fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
