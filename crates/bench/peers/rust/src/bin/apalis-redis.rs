@@ -18,10 +18,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use apalis::prelude::*;
-use apalis_redis::{Config, ConnectionManager, RedisStorage};
+use apalis_redis::{Config, RedisStorage};
 use bench_peers::{
     RedisTime, limit, must_be_empty, rate, report, seconds, setting, url, without_password,
 };
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde_json::{Value, json};
 
 const PUSH_BATCH: usize = 1000;
@@ -33,19 +34,25 @@ async fn main() -> ExitCode {
 
 async fn drain() -> Result<Value> {
     let url = url("REDIS_URL")?;
-    let mut conn =
-        tokio::time::timeout(Duration::from_secs(5), apalis_redis::connect(url.as_str()))
-            .await
-            .context("no answer within 5 s")
-            .and_then(|answer| Ok(answer?))
-            .with_context(|| format!("cannot reach Redis at {}", without_password(&url)))?;
+    // For queueing, counting and emptying. The worker's own connection keeps the default of
+    // 500 ms, which emptying a deep queue exceeds.
+    let patient = ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_response_timeout(Some(Duration::from_secs(60)));
+    let mut conn = redis::Client::open(url.as_str())?
+        .get_connection_manager_with_config(patient)
+        .await
+        .with_context(|| format!("cannot reach Redis at {}", without_password(&url)))?;
     must_be_empty(&mut conn, &url).await?;
-    let outcome = measure(&mut conn).await;
-    redis::cmd("FLUSHDB").query_async::<()>(&mut conn).await?;
+    let outcome = measure(&url, &mut conn).await;
+    redis::cmd("FLUSHDB")
+        .query_async::<()>(&mut conn)
+        .await
+        .context("cannot empty the database again")?;
     outcome
 }
 
-async fn measure(conn: &mut ConnectionManager) -> Result<Value> {
+async fn measure(url: &str, conn: &mut ConnectionManager) -> Result<Value> {
     let jobs: usize = setting("JOBS", 100_000)?;
     let batch: usize = setting("BATCH", 100)?;
     let concurrency: usize = setting("CONCURRENCY", 100)?;
@@ -54,7 +61,8 @@ async fn measure(conn: &mut ConnectionManager) -> Result<Value> {
         .queue("bench")
         .batch_size(batch)
         .lock_tasks(lock_tasks);
-    let storage = RedisStorage::<u64>::new(conn.clone()).with_config(config.clone());
+    let storage =
+        RedisStorage::<u64>::new(apalis_redis::connect(url).await?).with_config(config.clone());
     enqueue(storage.clone(), conn, &config, jobs).await?;
 
     let started = Arc::new(AtomicUsize::new(0));
