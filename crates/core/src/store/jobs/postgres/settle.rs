@@ -35,9 +35,9 @@ const SETTLE: &str = "
                 else clock.now + wish.delay_ms * interval '1 millisecond' end,
             attempt = attempt + wish.burns,
             crashes = case when wish.state = 'succeeded' then 0 else crashes end,
-            result = case when wish.state = 'succeeded' then wish.result::jsonb else result end,
+            result = case when wish.state = 'succeeded' then wish.result::jsonb else jobs.result end,
             error = case when wish.state = 'succeeded' then null
-                         when wish.error = '' then error else wish.error::jsonb end,
+                         when wish.error = '' then jobs.error else wish.error::jsonb end,
             sealed = case when wish.state = 'succeeded' then null else sealed end,
             sealed_key = case when wish.state = 'succeeded' then null else sealed_key end,
             finished_at = case when wish.state in ('succeeded', 'failed') then clock.now end,

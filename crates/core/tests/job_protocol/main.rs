@@ -1,0 +1,43 @@
+//! The conformance suite of the job protocol: every test runs on PostgreSQL and on
+//! SQLite with the same operations. `races` needs several connections that wait for each
+//! other and runs on PostgreSQL alone; `model` compares random operation sequences with
+//! a small model; `states` compares `docs/job-states.md` with what the databases refuse.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what it shares")]
+
+mod again;
+mod claim;
+mod enqueue;
+mod fence;
+mod lanes;
+mod leases;
+mod logs;
+mod model;
+mod park;
+mod people;
+mod races;
+mod rescue;
+mod retention;
+mod settle;
+mod stage;
+mod states;
+mod turns;
+
+/// Makes two tests of each function: one on PostgreSQL, one on SQLite.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::stage::Stage::postgres().await).await;
+            })+
+        }
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name($crate::stage::Stage::sqlite().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;

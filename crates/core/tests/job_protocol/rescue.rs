@@ -1,0 +1,152 @@
+//! Step 8: what dead processes held is taken back.
+
+use patchbay_core::{
+    ids::{JobId, ProcessId},
+    job::{CRASHES_TO_QUARANTINE, JobState, Lease, NewJob},
+    progress::Progress,
+};
+
+use crate::{
+    on_both,
+    stage::{Stage, lease, noop},
+};
+
+on_both! {
+    jobs_of_a_dead_process_are_queued_again_and_charged,
+    a_live_process_keeps_its_jobs,
+    a_second_rescue_finds_nothing,
+    a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone,
+    three_deaths_quarantine_a_job,
+    committed_progress_clears_the_charge,
+    a_rescued_jobs_attempts_are_not_burnt,
+    the_rescuer_is_never_its_own_victim,
+    a_body_far_past_its_deadline_is_taken_from_a_live_process,
+    a_body_a_little_past_its_deadline_is_left_to_its_worker,
+}
+
+/// A process that runs these jobs.
+async fn process_with(stage: &Stage, jobs: &[JobId]) -> ProcessId {
+    let me = stage.worker().await;
+    assert_eq!(stage.claim(me, jobs).await.len(), jobs.len());
+    me
+}
+
+async fn jobs(stage: &Stage, count: usize) -> Vec<JobId> {
+    let org = stage.org().await;
+    stage.enqueue(vec![noop(org); count]).await.iter().map(|job| job.job().id).collect()
+}
+
+async fn crashes(stage: &Stage, jobs: &[JobId]) -> Vec<i32> {
+    let mut crashes = Vec::new();
+    for id in jobs {
+        crashes.push(stage.row(*id).await.crashes);
+    }
+    crashes
+}
+
+async fn jobs_of_a_dead_process_are_queued_again_and_charged(stage: Stage) {
+    let jobs = jobs(&stage, 2).await;
+    process_with(&stage, &jobs).await;
+    let mut rescued = stage.everyone_dies().await;
+    rescued.requeued.sort_unstable();
+    assert_eq!((rescued.requeued, rescued.quarantined), (jobs.clone(), vec![]));
+    assert_eq!(crashes(&stage, &jobs).await, [1, 1]);
+    let row = stage.row(jobs[0]).await;
+    assert_eq!((row.state, row.leased_by, row.deadline), (JobState::Queued, None, None));
+}
+
+async fn a_live_process_keeps_its_jobs(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    process_with(&stage, &jobs).await;
+    let scheduler = stage.worker().await;
+    stage.seconds(5).await;
+    assert_eq!(stage.jobs().rescue(scheduler).await.unwrap(), Default::default());
+    assert_eq!(stage.state(jobs[0]).await, JobState::Running);
+}
+
+async fn a_second_rescue_finds_nothing(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    process_with(&stage, &jobs).await;
+    stage.everyone_dies().await;
+    assert_eq!(stage.everyone_dies().await, Default::default());
+    assert_eq!(crashes(&stage, &jobs).await, [1]);
+}
+
+async fn a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone(stage: Stage) {
+    let suspect = jobs(&stage, 1).await;
+    process_with(&stage, &suspect).await;
+    stage.everyone_dies().await;
+    let innocent = jobs(&stage, 2).await;
+    let all = [suspect[0], innocent[0], innocent[1]];
+    process_with(&stage, &all).await;
+    let rescued = stage.everyone_dies().await;
+    assert_eq!(rescued.requeued.len(), 3);
+    assert_eq!(crashes(&stage, &all).await, [2, 0, 0]);
+}
+
+async fn three_deaths_quarantine_a_job(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    for _ in 1..CRASHES_TO_QUARANTINE {
+        process_with(&stage, &jobs).await;
+        assert_eq!(stage.everyone_dies().await.requeued, jobs);
+    }
+    process_with(&stage, &jobs).await;
+    assert_eq!(stage.everyone_dies().await.quarantined, jobs);
+    let row = stage.row(jobs[0]).await;
+    assert_eq!((row.state, row.crashes), (JobState::Quarantined, 3));
+    assert_eq!(row.error.unwrap()["kind"], "crash");
+    assert!(row.finished_at.is_some());
+}
+
+async fn committed_progress_clears_the_charge(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    for _ in 0..5 {
+        let me = stage.worker().await;
+        let lease: Lease = lease(&stage.claim(me, &jobs).await[0]);
+        let tx = stage.store.begin().await.unwrap();
+        stage.jobs().checkpoint(&tx, lease, &Progress::default(), None).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(stage.everyone_dies().await.requeued, jobs);
+    }
+    assert_eq!(crashes(&stage, &jobs).await, [1]);
+}
+
+async fn a_rescued_jobs_attempts_are_not_burnt(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    process_with(&stage, &jobs).await;
+    stage.everyone_dies().await;
+    assert_eq!(stage.row(jobs[0]).await.attempt, 0);
+}
+
+async fn the_rescuer_is_never_its_own_victim(stage: Stage) {
+    let jobs = jobs(&stage, 1).await;
+    let me = process_with(&stage, &jobs).await;
+    stage.seconds(60).await;
+    assert_eq!(stage.jobs().rescue(me).await.unwrap(), Default::default());
+}
+
+/// A process that lives on, and its job with a deadline of ten seconds.
+async fn past_deadline(stage: &Stage, seconds: u64) -> (ProcessId, Lease) {
+    let org = stage.org().await;
+    let me = stage.worker().await;
+    let job = stage.add(NewJob { timeout: std::time::Duration::from_secs(10), ..noop(org) }).await;
+    let lease = stage.start(me, job.id).await;
+    for _ in 0..seconds / 5 {
+        stage.seconds(5).await;
+        assert!(stage.jobs().renew(me, &[lease]).await.unwrap().alive);
+    }
+    (me, lease)
+}
+
+async fn a_body_far_past_its_deadline_is_taken_from_a_live_process(stage: Stage) {
+    let (me, lease) = past_deadline(&stage, 75).await;
+    assert_eq!(stage.jobs().rescue(me).await.unwrap().requeued, [lease.job]);
+    assert_eq!(stage.row(lease.job).await.crashes, 1);
+    assert_eq!(stage.jobs().renew(me, &[lease]).await.unwrap().lost, [lease]);
+}
+
+async fn a_body_a_little_past_its_deadline_is_left_to_its_worker(stage: Stage) {
+    let (me, lease) = past_deadline(&stage, 60).await;
+    assert_eq!(stage.jobs().rescue(me).await.unwrap(), Default::default());
+    assert_eq!(stage.state(lease.job).await, JobState::Running);
+}
