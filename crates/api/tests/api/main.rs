@@ -1,0 +1,7 @@
+//! The API through its router, on a SQLite database of each test's own. What is
+//! the same on PostgreSQL is tested here; what is not, in `tests/`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what its module shares")]
+
+mod desk;
+mod document;
