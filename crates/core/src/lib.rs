@@ -15,6 +15,7 @@ pub mod job;
 pub mod job_args;
 pub mod outbound;
 pub mod progress;
+pub mod retry;
 pub mod secret;
 pub mod store;
 pub mod vault;
