@@ -9,6 +9,8 @@
 )]
 
 mod architecture;
+mod carrier;
 mod harness;
 mod source_tree;
+mod sync;
 mod tidy;
