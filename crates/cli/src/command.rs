@@ -37,7 +37,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How answers look
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub output: Format,
     /// Address of Patchbay's API [env: PATCHBAY_URL=] [default: that of the running `patchbay up`]
     #[arg(long, global = true, value_name = "URL")]
@@ -96,7 +102,6 @@ pub enum Command {
     #[command(name = "exit-codes", long_about = crate::exit::table())]
     ExitCodes,
 }
-
 
 /// Everything the command line said.
 #[derive(Debug)]

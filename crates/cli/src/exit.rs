@@ -57,7 +57,9 @@ impl Exit {
             Self::Unreachable => "Patchbay, or a server it needs, does not answer",
             Self::Unauthorized => "the API key is missing, unknown, or may not do this",
             Self::NotFound => "no such connection, job or provider",
-            Self::Refused => "Patchbay refused the request: a wrong field, or a state that does not allow it",
+            Self::Refused => {
+                "Patchbay refused the request: a wrong field, or a state that does not allow it"
+            }
             Self::JobEnded => "a job ended without success: failed, cancelled or quarantined",
             Self::Unhealthy => "`patchbay doctor` found something to repair",
             Self::InUse => "the data folder or an address is in use by another process",
@@ -69,7 +71,10 @@ impl Exit {
 /// The page of `patchbay help exit-codes`.
 pub fn table() -> String {
     let rows = Exit::ALL.map(|exit| format!("{:>5}  {}", exit.code(), exit.meaning()));
-    format!("    0  success; with --follow: every job succeeded\n{}", rows.join("\n"))
+    format!(
+        "    0  success; with --follow: every job succeeded\n{}",
+        rows.join("\n")
+    )
 }
 
 /// Why a command stops without success.
@@ -86,7 +91,10 @@ pub type Outcome<T = ()> = Result<T, Stop>;
 impl Stop {
     /// A stop with its code and its words: what happened, what to do.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self {
+            exit,
+            message: message.to_string(),
+        }
     }
 
     /// A fault of ours or of the machine.

@@ -21,20 +21,43 @@ fn reader(command: &str) -> Option<&'static [Reader]> {
 
 /// Adds the flags to the tree of commands.
 pub fn with_settings(tree: Command) -> Command {
-    let names: Vec<String> = tree.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.into_iter().fold(tree, |tree, name| match reader(&name) {
-        Some(readers) => tree.mut_subcommand(name, |command| {
-            let read = |setting: &&Setting| setting.read_by.iter().any(|reader| readers.contains(reader));
-            command.args(SETTINGS.iter().filter(read).map(flag))
-        }),
-        None => tree,
-    })
+    let names: Vec<String> = tree
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    names
+        .into_iter()
+        .fold(tree, |tree, name| match reader(&name) {
+            Some(readers) => tree.mut_subcommand(name, |command| {
+                let read = |setting: &&Setting| {
+                    setting
+                        .read_by
+                        .iter()
+                        .any(|reader| readers.contains(reader))
+                };
+                command.args(SETTINGS.iter().filter(read).map(flag))
+            }),
+            None => tree,
+        })
 }
 
 fn flag(setting: &'static Setting) -> Arg {
-    let value = if setting.is_pattern() { "NAME=VALUE" } else { "VALUE" };
-    let default = if setting.default.is_empty() { "none" } else { setting.default };
-    let doc: Vec<&str> = setting.doc.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let value = if setting.is_pattern() {
+        "NAME=VALUE"
+    } else {
+        "VALUE"
+    };
+    let default = if setting.default.is_empty() {
+        "none"
+    } else {
+        setting.default
+    };
+    let doc: Vec<&str> = setting
+        .doc
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     Arg::new(setting.key)
         .long(setting.flag())
         .value_name(value)
@@ -45,7 +68,11 @@ fn flag(setting: &'static Setting) -> Arg {
             setting.variable()
         ))
         .help_heading("Settings")
-        .action(if setting.is_pattern() { ArgAction::Append } else { ArgAction::Set })
+        .action(if setting.is_pattern() {
+            ArgAction::Append
+        } else {
+            ArgAction::Set
+        })
         .global(true)
 }
 
@@ -56,8 +83,15 @@ pub fn settings_of(matches: &ArgMatches) -> Vec<(String, String)> {
         innermost = inner;
     }
     let given = |setting: &'static Setting| {
-        let texts = innermost.try_get_many::<String>(setting.key).ok().flatten().into_iter().flatten();
-        texts.map(|text| (setting.key.to_owned(), text.clone())).collect::<Vec<_>>()
+        let texts = innermost
+            .try_get_many::<String>(setting.key)
+            .ok()
+            .flatten()
+            .into_iter()
+            .flatten();
+        texts
+            .map(|text| (setting.key.to_owned(), text.clone()))
+            .collect::<Vec<_>>()
     };
     SETTINGS.iter().flat_map(given).collect()
 }
@@ -67,7 +101,9 @@ mod tests {
     use super::*;
 
     fn given(arguments: &[&str]) -> Vec<(String, String)> {
-        let matches = with_settings(crate::command::tree()).try_get_matches_from(arguments).unwrap();
+        let matches = with_settings(crate::command::tree())
+            .try_get_matches_from(arguments)
+            .unwrap();
         settings_of(&matches)
     }
 
@@ -80,20 +116,41 @@ mod tests {
     fn every_setting_has_a_flag_on_a_command_that_reads_it() {
         let tree = with_settings(crate::command::tree());
         for setting in SETTINGS {
-            let has = |command: &Command| command.get_arguments().any(|flag| flag.get_id() == setting.key);
-            assert!(tree.get_subcommands().any(has), "{} has no flag", setting.key);
+            let has = |command: &Command| {
+                command
+                    .get_arguments()
+                    .any(|flag| flag.get_id() == setting.key)
+            };
+            assert!(
+                tree.get_subcommands().any(has),
+                "{} has no flag",
+                setting.key
+            );
         }
     }
 
     #[test]
     fn flags_become_settings_also_behind_a_nested_command() {
         assert_eq!(
-            given(&["patchbay", "up", "--listen", "127.0.0.1:0", "--providers-base-url", "square=http://x/"]),
+            given(&[
+                "patchbay",
+                "up",
+                "--listen",
+                "127.0.0.1:0",
+                "--providers-base-url",
+                "square=http://x/"
+            ]),
             [
                 ("listen".to_owned(), "127.0.0.1:0".to_owned()),
-                ("providers.*.base_url".to_owned(), "square=http://x/".to_owned())
+                (
+                    "providers.*.base_url".to_owned(),
+                    "square=http://x/".to_owned()
+                )
             ]
         );
-        assert_eq!(given(&["patchbay", "jobs", "list", "--data-dir", "/d"]), [("data_dir".to_owned(), "/d".to_owned())]);
+        assert_eq!(
+            given(&["patchbay", "jobs", "list", "--data-dir", "/d"]),
+            [("data_dir".to_owned(), "/d".to_owned())]
+        );
     }
 }

@@ -22,7 +22,11 @@ pub fn start(config: &Config) -> Outcome {
         LogFormat::Json => true,
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.with_target(false).boxed() };
+    let lines = if json {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.with_target(false).boxed()
+    };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init()

@@ -21,15 +21,24 @@ mod serve;
 
 fn main() -> ExitCode {
     // One provider of cryptography for the whole process, before any TLS exists.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         return exit::Stop::internal("another TLS provider was installed before ring").tell();
     }
     let matches = flags::with_settings(command::tree()).get_matches();
     let given = match command::Cli::from_arg_matches(&matches) {
-        Ok(cli) => command::Given { settings: flags::settings_of(&matches), cli },
+        Ok(cli) => command::Given {
+            settings: flags::settings_of(&matches),
+            cli,
+        },
         Err(error) => error.exit(),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return exit::Stop::internal(format!("starting the runtime: {error}")).tell(),
     };

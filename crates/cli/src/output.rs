@@ -64,15 +64,25 @@ fn written(result: std::io::Result<()>) -> Outcome {
 pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+        cells
+            .chain([head[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |cells: [&str; N]| {
-        let padded: Vec<String> = std::iter::zip(cells, widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> = std::iter::zip(cells, widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         padded.join("  ").trim_end().to_owned()
     };
-    let lines = rows.iter().map(|row| line(row.each_ref().map(String::as_str)));
-    std::iter::once(line(head)).chain(lines).collect::<Vec<_>>().join("\n")
+    let lines = rows
+        .iter()
+        .map(|row| line(row.each_ref().map(String::as_str)));
+    std::iter::once(line(head))
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A whole number with thin groups: `180,667`.
@@ -94,12 +104,21 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["a".to_owned(), "long cell".to_owned()], ["name".to_owned(), "x".to_owned()]];
-        assert_eq!(table(["id", "text"], &rows), "id    text\na     long cell\nname  x");
+        let rows = [
+            ["a".to_owned(), "long cell".to_owned()],
+            ["name".to_owned(), "x".to_owned()],
+        ];
+        assert_eq!(
+            table(["id", "text"], &rows),
+            "id    text\na     long cell\nname  x"
+        );
     }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

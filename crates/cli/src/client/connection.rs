@@ -67,7 +67,10 @@ impl Client {
             view.extend(page.view.data);
             cursor = page.view.next;
             if cursor.is_none() {
-                return Ok(Answer { json: Value::Array(json), view });
+                return Ok(Answer {
+                    json: Value::Array(json),
+                    view,
+                });
             }
         }
     }
@@ -85,18 +88,33 @@ impl Client {
 fn pick(mut connections: Vec<Connection>, text: &str) -> Outcome<Connection> {
     let live = |connection: &Connection| connection.status != ConnectionStatus::Disconnected;
     for by in [by_name as fn(&Connection, &str) -> bool, by_provider] {
-        let found: Vec<usize> = (0..connections.len()).filter(|at| by(&connections[*at], text)).collect();
-        let living: Vec<usize> = found.iter().copied().filter(|at| live(&connections[*at])).collect();
+        let found: Vec<usize> = (0..connections.len())
+            .filter(|at| by(&connections[*at], text))
+            .collect();
+        let living: Vec<usize> = found
+            .iter()
+            .copied()
+            .filter(|at| live(&connections[*at]))
+            .collect();
         match (living.as_slice(), found.as_slice()) {
             ([one], _) | ([], [one]) => return Ok(connections.swap_remove(*one)),
             ([], []) => {}
             ([_, ..], _) | ([], [_, ..]) => {
-                let ids: Vec<String> = found.iter().map(|at| format!("\n  {}", connections[*at].id)).collect();
-                return Err(Stop::usage(format!("`{text}` names several connections; give the id:{}", ids.concat())));
+                let ids: Vec<String> = found
+                    .iter()
+                    .map(|at| format!("\n  {}", connections[*at].id))
+                    .collect();
+                return Err(Stop::usage(format!(
+                    "`{text}` names several connections; give the id:{}",
+                    ids.concat()
+                )));
             }
         }
     }
-    Err(Stop::new(Exit::NotFound, format!("there is no connection `{text}`: `patchbay connections` lists them")))
+    Err(Stop::new(
+        Exit::NotFound,
+        format!("there is no connection `{text}`: `patchbay connections` lists them"),
+    ))
 }
 
 fn by_name(connection: &Connection, text: &str) -> bool {
@@ -124,20 +142,34 @@ mod tests {
 
     #[test]
     fn a_living_connection_is_preferred_to_a_disconnected_one_of_the_same_name() {
-        let both = vec![connection(1, "Shop", "disconnected"), connection(2, "Shop", "active")];
+        let both = vec![
+            connection(1, "Shop", "disconnected"),
+            connection(2, "Shop", "active"),
+        ];
         assert!(pick(both, "Shop").unwrap().id.to_string().ends_with('2'));
     }
 
     #[test]
     fn a_provider_names_its_only_connection() {
-        assert_eq!(pick(vec![connection(1, "Shop", "active")], "square").unwrap().name, "Shop");
+        assert_eq!(
+            pick(vec![connection(1, "Shop", "active")], "square")
+                .unwrap()
+                .name,
+            "Shop"
+        );
     }
 
     #[test]
     fn a_name_that_several_have_asks_for_the_id() {
-        let both = vec![connection(1, "Shop", "active"), connection(2, "Shop", "active")];
+        let both = vec![
+            connection(1, "Shop", "active"),
+            connection(2, "Shop", "active"),
+        ];
         let stop = pick(both, "Shop").unwrap_err();
-        assert!(stop.exit == Exit::Usage && stop.to_string().contains("0002"), "{stop}");
+        assert!(
+            stop.exit == Exit::Usage && stop.to_string().contains("0002"),
+            "{stop}"
+        );
     }
 
     #[test]

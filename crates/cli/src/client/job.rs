@@ -54,7 +54,15 @@ impl Job {
     /// What went wrong and what to do, in one line.
     pub fn failure_line(&self) -> Option<String> {
         let failure = self.error.as_ref()?;
-        Some(format!("{}. {}", failure.message.trim_end_matches('.'), failure.action).trim_end().to_owned())
+        Some(
+            format!(
+                "{}. {}",
+                failure.message.trim_end_matches('.'),
+                failure.action
+            )
+            .trim_end()
+            .to_owned(),
+        )
     }
 }
 

@@ -51,7 +51,10 @@ impl Client {
 
     /// A client for this address.
     pub fn new(url: Url, key: Secret) -> Outcome<Self> {
-        #[expect(clippy::disallowed_methods, reason = "talks to Patchbay itself, never to a provider")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "talks to Patchbay itself, never to a provider"
+        )]
         let http = reqwest::Client::builder()
             .user_agent(concat!("patchbay-cli/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_WITHIN)
@@ -67,8 +70,16 @@ impl Client {
     }
 
     /// `GET` under the base.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, String)]) -> Outcome<Answer<T>> {
-        read(self.send(Method::GET, path, query, None::<&()>, Some(ANSWER_WITHIN)).await?).await
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Outcome<Answer<T>> {
+        read(
+            self.send(Method::GET, path, query, None::<&()>, Some(ANSWER_WITHIN))
+                .await?,
+        )
+        .await
     }
 
     /// `POST` under the base.
@@ -78,26 +89,47 @@ impl Client {
         query: &[(&str, String)],
         body: &impl Serialize,
     ) -> Outcome<Answer<T>> {
-        read(self.send(Method::POST, path, query, Some(body), Some(ANSWER_WITHIN)).await?).await
+        read(
+            self.send(Method::POST, path, query, Some(body), Some(ANSWER_WITHIN))
+                .await?,
+        )
+        .await
     }
 
     /// `DELETE` under the base.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
-        read(self.send(Method::DELETE, path, &[], None::<&()>, Some(ANSWER_WITHIN)).await?).await
+        read(
+            self.send(Method::DELETE, path, &[], None::<&()>, Some(ANSWER_WITHIN))
+                .await?,
+        )
+        .await
     }
 
     /// `GET` of a stream of events, which has no end of its own.
     pub async fn stream(&self, path: &str) -> Outcome<Response> {
         let answer = self.send(Method::GET, path, &[], None::<&()>, None).await?;
-        if answer.status().is_success() { Ok(answer) } else { Err(problem::of(answer).await) }
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(problem::of(answer).await)
+        }
     }
 
     /// What `/readyz` says, with its status.
     pub async fn readiness(&self) -> Outcome<(StatusCode, String)> {
         let url = self.url.join("/readyz").map_err(Stop::usage)?;
-        let answer = self.http.get(url).timeout(CONNECT_WITHIN).send().await.map_err(|error| self.away(&error))?;
+        let answer = self
+            .http
+            .get(url)
+            .timeout(CONNECT_WITHIN)
+            .send()
+            .await
+            .map_err(|error| self.away(&error))?;
         let status = answer.status();
-        Ok((status, answer.text().await.map_err(|error| self.away(&error))?))
+        Ok((
+            status,
+            answer.text().await.map_err(|error| self.away(&error))?,
+        ))
     }
 
     async fn send(
@@ -108,11 +140,18 @@ impl Client {
         body: Option<&impl Serialize>,
         within: Option<Duration>,
     ) -> Outcome<Response> {
-        let mut url = self.url.join(&format!("{BASE}{path}")).map_err(Stop::usage)?;
+        let mut url = self
+            .url
+            .join(&format!("{BASE}{path}"))
+            .map_err(Stop::usage)?;
         if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query.iter().map(|(name, value)| (*name, value.as_str())));
+            url.query_pairs_mut()
+                .extend_pairs(query.iter().map(|(name, value)| (*name, value.as_str())));
         }
-        let mut request = self.http.request(method, url).bearer_auth(self.key.expose());
+        let mut request = self
+            .http
+            .request(method, url)
+            .bearer_auth(self.key.expose());
         if let Some(within) = within {
             request = request.timeout(within);
         }
@@ -129,7 +168,10 @@ impl Client {
         }
         Stop::new(
             Exit::Unreachable,
-            format!("Patchbay does not answer at {}: {cause}. Does it run? `patchbay doctor` looks closer", self.url),
+            format!(
+                "Patchbay does not answer at {}: {cause}. Does it run? `patchbay doctor` looks closer",
+                self.url
+            ),
         )
     }
 }
@@ -138,7 +180,10 @@ async fn read<T: DeserializeOwned>(answer: Response) -> Outcome<Answer<T>> {
     if !answer.status().is_success() {
         return Err(problem::of(answer).await);
     }
-    let text = answer.text().await.map_err(|error| Stop::new(Exit::Unreachable, format!("the answer broke off: {error}")))?;
+    let text = answer
+        .text()
+        .await
+        .map_err(|error| Stop::new(Exit::Unreachable, format!("the answer broke off: {error}")))?;
     let json: Value = match text.is_empty() {
         true => Value::Null,
         false => serde_json::from_str(&text).map_err(|error| strange(&error))?,
@@ -148,5 +193,7 @@ async fn read<T: DeserializeOwned>(answer: Response) -> Outcome<Answer<T>> {
 }
 
 fn strange(error: &serde_json::Error) -> Stop {
-    Stop::internal(format!("the answer is not one of this version of Patchbay ({error}): do both sides have the same version?"))
+    Stop::internal(format!(
+        "the answer is not one of this version of Patchbay ({error}): do both sides have the same version?"
+    ))
 }

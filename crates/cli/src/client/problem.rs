@@ -33,7 +33,9 @@ fn exit(status: StatusCode) -> Exit {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Unauthorized,
         StatusCode::NOT_FOUND => Exit::NotFound,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Exit::Unreachable
+        }
         status if status.is_client_error() => Exit::Refused,
         _ => Exit::Internal,
     }
@@ -41,13 +43,23 @@ fn exit(status: StatusCode) -> Exit {
 
 fn words(status: StatusCode, body: &[u8]) -> String {
     let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
-        return format!("the answer was {status}, and no problem of Patchbay: is this the right address?");
+        return format!(
+            "the answer was {status}, and no problem of Patchbay: is this the right address?"
+        );
     };
     let fields = problem.errors.iter().map(|error| {
-        let place = error.pointer.as_deref().or(error.parameter.as_deref()).unwrap_or("the request");
+        let place = error
+            .pointer
+            .as_deref()
+            .or(error.parameter.as_deref())
+            .unwrap_or("the request");
         format!("\n  {place}: {}", error.message)
     });
-    let detail = if problem.detail.is_empty() { String::new() } else { format!(": {}", problem.detail) };
+    let detail = if problem.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", problem.detail)
+    };
     format!("{}{detail}{}", problem.title, fields.collect::<String>())
 }
 
@@ -67,7 +79,8 @@ mod tests {
 
     #[test]
     fn statuses_have_stable_exit_codes() {
-        let codes = [401, 403, 404, 409, 422, 500, 503].map(|status| exit(StatusCode::from_u16(status).unwrap()).code());
+        let codes = [401, 403, 404, 409, 422, 500, 503]
+            .map(|status| exit(StatusCode::from_u16(status).unwrap()).code());
         assert_eq!(codes, [4, 4, 5, 6, 6, 1, 3]);
     }
 

@@ -34,15 +34,22 @@ pub struct Events {
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").field("parser", &self.parser).finish_non_exhaustive()
+        f.debug_struct("Events")
+            .field("parser", &self.parser)
+            .finish_non_exhaustive()
     }
 }
 
 impl Events {
     /// Reads an answer as events.
     pub fn of(answer: Response) -> Self {
-        let bytes = answer.bytes_stream().map(|chunk| chunk.map(|bytes| bytes.to_vec()));
-        Self { bytes: Box::pin(bytes), parser: Parser::default() }
+        let bytes = answer
+            .bytes_stream()
+            .map(|chunk| chunk.map(|bytes| bytes.to_vec()));
+        Self {
+            bytes: Box::pin(bytes),
+            parser: Parser::default(),
+        }
     }
 
     /// The next event; `None` at the end.
@@ -115,17 +122,27 @@ mod tests {
 
     fn events(chunks: &[&str]) -> Vec<(String, String)> {
         let mut parser = Parser::default();
-        chunks.iter().for_each(|chunk| parser.feed(chunk.as_bytes()));
-        std::iter::from_fn(|| parser.next()).map(|event| (event.name, event.data)).collect()
+        chunks
+            .iter()
+            .for_each(|chunk| parser.feed(chunk.as_bytes()));
+        std::iter::from_fn(|| parser.next())
+            .map(|event| (event.name, event.data))
+            .collect()
     }
 
     #[test]
     fn events_are_read_however_the_bytes_are_cut() {
-        let expected = vec![("job".to_owned(), "{\"a\":1}".to_owned()), (String::new(), "x\ny".to_owned())];
+        let expected = vec![
+            ("job".to_owned(), "{\"a\":1}".to_owned()),
+            (String::new(), "x\ny".to_owned()),
+        ];
         let text = "retry: 1000\n\n: keep-alive\n\nid: 7\nevent: job\ndata: {\"a\":1}\n\ndata: x\r\ndata:y\r\n\r\n";
         assert_eq!(events(&[text]), expected);
         let letters: Vec<String> = text.chars().map(String::from).collect();
-        assert_eq!(events(&letters.iter().map(String::as_str).collect::<Vec<_>>()), expected);
+        assert_eq!(
+            events(&letters.iter().map(String::as_str).collect::<Vec<_>>()),
+            expected
+        );
     }
 
     #[test]

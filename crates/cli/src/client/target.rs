@@ -26,25 +26,40 @@ pub fn find(inputs: &Inputs, url: Option<&str>, key: Option<&str>) -> Outcome<Ta
     let url = url.or_else(|| inputs.variable("PATCHBAY_URL"));
     let key = key.or_else(|| inputs.variable("PATCHBAY_API_KEY"));
     if let (Some(url), Some(key)) = (url, key) {
-        return Ok(Target { url: parse(url)?, key: Secret::new(key) });
+        return Ok(Target {
+            url: parse(url)?,
+            key: Secret::new(key),
+        });
     }
     let folder = config::load(inputs)?.config.data_dir;
     let instance = InstanceFile::read(&folder)?;
     join(url, key, instance, &folder)
 }
 
-fn join(url: Option<&str>, key: Option<&str>, instance: Option<InstanceFile>, folder: &Path) -> Outcome<Target> {
+fn join(
+    url: Option<&str>,
+    key: Option<&str>,
+    instance: Option<InstanceFile>,
+    folder: &Path,
+) -> Outcome<Target> {
     let folder = folder.display();
     match (url, key, instance) {
-        (Some(url), Some(key), _) => Ok(Target { url: parse(url)?, key: Secret::new(key) }),
+        (Some(url), Some(key), _) => Ok(Target {
+            url: parse(url)?,
+            key: Secret::new(key),
+        }),
         (None, key, Some(instance)) => {
             let key = key.map_or(instance.api_key, ToOwned::to_owned);
-            Ok(Target { url: parse(&instance.url)?, key: Secret::new(key) })
+            Ok(Target {
+                url: parse(&instance.url)?,
+                key: Secret::new(key),
+            })
         }
         // The key of one instance must not be sent to another address.
-        (Some(url), None, Some(instance)) if parse(url)? == parse(&instance.url)? => {
-            Ok(Target { url: parse(url)?, key: Secret::new(instance.api_key) })
-        }
+        (Some(url), None, Some(instance)) if parse(url)? == parse(&instance.url)? => Ok(Target {
+            url: parse(url)?,
+            key: Secret::new(instance.api_key),
+        }),
         (Some(url), None, _) => Err(Stop::new(
             Exit::Unauthorized,
             format!("no API key for {url}: set PATCHBAY_API_KEY, or give --key"),
@@ -62,7 +77,9 @@ fn join(url: Option<&str>, key: Option<&str>, instance: Option<InstanceFile>, fo
 fn parse(text: &str) -> Outcome<Url> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        Ok(_) | Err(_) => Err(Stop::usage(format!("--url `{text}` is no address: allowed: http://HOST:PORT or https://HOST"))),
+        Ok(_) | Err(_) => Err(Stop::usage(format!(
+            "--url `{text}` is no address: allowed: http://HOST:PORT or https://HOST"
+        ))),
     }
 }
 
@@ -80,19 +97,38 @@ mod tests {
             api_key: "pb_own".into(),
             pid: 1,
         };
-        join(url, key, has_instance.then_some(instance), Path::new("/data"))
+        join(
+            url,
+            key,
+            has_instance.then_some(instance),
+            Path::new("/data"),
+        )
     }
 
     #[test]
     fn the_running_instance_is_found_without_any_flag() {
         let target = joined(None, None, true).unwrap();
-        assert_eq!((target.url.as_str(), target.key.expose()), ("http://127.0.0.1:7420/", "pb_own"));
+        assert_eq!(
+            (target.url.as_str(), target.key.expose()),
+            ("http://127.0.0.1:7420/", "pb_own")
+        );
     }
 
     #[test]
     fn the_key_of_an_instance_goes_to_no_other_address() {
-        assert_eq!(joined(Some("https://elsewhere.test"), None, true).unwrap_err().exit, Exit::Unauthorized);
-        assert_eq!(joined(Some("http://127.0.0.1:7420"), None, true).unwrap().key.expose(), "pb_own");
+        assert_eq!(
+            joined(Some("https://elsewhere.test"), None, true)
+                .unwrap_err()
+                .exit,
+            Exit::Unauthorized
+        );
+        assert_eq!(
+            joined(Some("http://127.0.0.1:7420"), None, true)
+                .unwrap()
+                .key
+                .expose(),
+            "pb_own"
+        );
     }
 
     #[test]
@@ -104,6 +140,11 @@ mod tests {
 
     #[test]
     fn an_address_without_a_scheme_is_refused() {
-        assert_eq!(joined(Some("localhost:7420"), Some("k"), false).unwrap_err().exit, Exit::Usage);
+        assert_eq!(
+            joined(Some("localhost:7420"), Some("k"), false)
+                .unwrap_err()
+                .exit,
+            Exit::Usage
+        );
     }
 }

@@ -10,18 +10,20 @@ use crate::{
     exit::{Outcome, Stop},
     logging,
     serve::{
-        admin_port, background::Parts, fleet, listen, readiness::Readiness, signals, vital_signs::VitalSigns,
-        waiting_room::WaitingRoom,
+        admin_port, background::Parts, fleet, listen, readiness::Readiness, signals,
+        vital_signs::VitalSigns, waiting_room::WaitingRoom,
     },
 };
 
 pub async fn run(config: Config) -> Outcome {
     logging::start(&config)?;
     let stopping = signals::listen()?;
-    let sealing = config
-        .sealing_public_key
-        .clone()
-        .ok_or_else(|| Stop::usage(Problem::missing("sealing_public_key", "the API seals credentials to the workers")))?;
+    let sealing = config.sealing_public_key.clone().ok_or_else(|| {
+        Stop::usage(Problem::missing(
+            "sealing_public_key",
+            "the API seals credentials to the workers",
+        ))
+    })?;
     let listener = listen::on(config.listen, "listen").await?;
     let url = listen::url_of(&listener)?;
     let readiness = Readiness::default();
@@ -32,9 +34,17 @@ pub async fn run(config: Config) -> Outcome {
     let Some(fleet) = joined? else { return Ok(()) };
 
     let providers = Arc::new(Registry::builtin());
-    let deps = ApiDeps { store: fleet.store, hints: fleet.hints, sealing, providers };
+    let deps = ApiDeps {
+        store: fleet.store,
+        hints: fleet.hints,
+        sealing,
+        providers,
+    };
     let mut parts = Parts::new(stopping.stop.clone());
-    parts.start("api", patchbay_api::serve(listener, deps, stopping.stop.clone()));
+    parts.start(
+        "api",
+        patchbay_api::serve(listener, deps, stopping.stop.clone()),
+    );
     readiness.running(VitalSigns::default());
     tracing::info!(url, "api is ready");
     parts.run().await

@@ -6,6 +6,11 @@ use crate::{command, exit::Outcome, flags, output};
 
 pub fn run(shell: Shell) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut flags::with_settings(command::tree()), "patchbay", &mut script);
+    clap_complete::generate(
+        shell,
+        &mut flags::with_settings(command::tree()),
+        "patchbay",
+        &mut script,
+    );
     output::say_raw(&script)
 }

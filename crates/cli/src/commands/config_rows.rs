@@ -23,14 +23,15 @@ pub fn run(inputs: &Inputs, arguments: Arguments, format: Format) -> Outcome {
     let rows = config::load(inputs)?.rows;
     match format {
         Format::Json => {
-            let row = |row: &config::Row| {
-                json!({ "setting": row.key, "value": row.value, "source": row.source.to_string() })
-            };
+            let row = |row: &config::Row| json!({ "setting": row.key, "value": row.value, "source": row.source.to_string() });
             output::say_json(&rows.iter().map(row).collect::<Vec<_>>())
         }
         Format::Text => {
             let row = |row: config::Row| [row.key, row.value, row.source.to_string()];
-            output::say(&output::table(["SETTING", "VALUE", "SOURCE"], &rows.into_iter().map(row).collect::<Vec<_>>()))
+            output::say(&output::table(
+                ["SETTING", "VALUE", "SOURCE"],
+                &rows.into_iter().map(row).collect::<Vec<_>>(),
+            ))
         }
     }
 }

@@ -47,15 +47,25 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 fn secret(text: &str) -> Result<(String, SecretSource), String> {
-    let (name, source) = text.split_once('=').ok_or("expected FIELD=@FILE, FIELD=- or FIELD=env:NAME")?;
-    let source = match (source, source.strip_prefix('@'), source.strip_prefix("env:")) {
+    let (name, source) = text
+        .split_once('=')
+        .ok_or("expected FIELD=@FILE, FIELD=- or FIELD=env:NAME")?;
+    let source = match (
+        source,
+        source.strip_prefix('@'),
+        source.strip_prefix("env:"),
+    ) {
         ("-", _, _) => SecretSource::Input,
         (_, Some(path), _) if !path.is_empty() => SecretSource::File(path.into()),
-        (_, _, Some(variable)) if !variable.is_empty() => SecretSource::Variable(variable.to_owned()),
+        (_, _, Some(variable)) if !variable.is_empty() => {
+            SecretSource::Variable(variable.to_owned())
+        }
         (_, _, _) => {
-            return Err("a secret is not given on the command line, where others can read it: \
+            return Err(
+                "a secret is not given on the command line, where others can read it: \
                         use @FILE, - (standard input) or env:NAME"
-                .into());
+                    .into(),
+            );
         }
     };
     Ok((name.to_owned(), source))
@@ -72,25 +82,38 @@ impl SecretSource {
                 text
             }
             Self::Variable(name) => {
-                #[expect(clippy::disallowed_methods, reason = "the variable is named by the person, it is no setting")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the variable is named by the person, it is no setting"
+                )]
                 let value = std::env::var(name);
                 value.map_err(|error| Stop::usage(format!("--secret env:{name}: {error}")))?
             }
         };
         // Files and pipes end with a line end that is no part of the secret.
         let text = text.trim_end_matches(['\n', '\r']);
-        if text.is_empty() { Err(Stop::usage("the secret is empty")) } else { Ok(Secret::new(text)) }
+        if text.is_empty() {
+            Err(Stop::usage("the secret is empty"))
+        } else {
+            Ok(Secret::new(text))
+        }
     }
 }
 
 pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
-    let config: Map<String, Value> =
-        arguments.fields.into_iter().map(|(name, text)| (name, value(text))).collect();
+    let config: Map<String, Value> = arguments
+        .fields
+        .into_iter()
+        .map(|(name, text)| (name, value(text)))
+        .collect();
     let mut secrets = BTreeMap::new();
     for (name, source) in &arguments.secrets {
         secrets.insert(name.clone(), source.read()?);
     }
-    let exposed: BTreeMap<&str, &str> = secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
+    let exposed: BTreeMap<&str, &str> = secrets
+        .iter()
+        .map(|(name, secret)| (name.as_str(), secret.expose()))
+        .collect();
     let name = arguments.name.unwrap_or_else(|| arguments.provider.clone());
     let body = json!({ "provider": arguments.provider, "name": name, "config": config, "credential": exposed });
     let made = client.post::<WithJob>("/connections", &[], &body).await?;
@@ -106,17 +129,29 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
         );
         return Err(Stop::new(stop.exit, advice));
     }
-    let connection = client.get::<crate::client::connection::Connection>(&format!("/connections/{id}"), &[]).await?;
+    let connection = client
+        .get::<crate::client::connection::Connection>(&format!("/connections/{id}"), &[])
+        .await?;
     match format {
         Format::Json => output::say_json(&connection.json)?,
         Format::Text => {
-            let account = connection.view.account_name.as_deref().unwrap_or("an account without a name");
-            output::say(&format!("Connected {} to {account}: {id}", connection.view.name))?;
+            let account = connection
+                .view
+                .account_name
+                .as_deref()
+                .unwrap_or("an account without a name");
+            output::say(&format!(
+                "Connected {} to {account}: {id}",
+                connection.view.name
+            ))?;
         }
     }
     match connection.view.status {
         ConnectionStatus::Active => Ok(()),
-        status => Err(Stop::new(Exit::JobEnded, format!("the connection is {}", job::name(status)))),
+        status => Err(Stop::new(
+            Exit::JobEnded,
+            format!("the connection is {}", job::name(status)),
+        )),
     }
 }
 
@@ -130,21 +165,37 @@ mod tests {
 
     #[test]
     fn a_secret_on_the_command_line_is_refused() {
-        assert!(secret("access_token=EAAA123").unwrap_err().contains("others can read it"));
+        assert!(
+            secret("access_token=EAAA123")
+                .unwrap_err()
+                .contains("others can read it")
+        );
     }
 
     #[test]
     fn secrets_come_from_files_input_and_variables() {
-        assert_eq!(secret("t=@a b").unwrap().1, SecretSource::File("a b".into()));
+        assert_eq!(
+            secret("t=@a b").unwrap().1,
+            SecretSource::File("a b".into())
+        );
         assert_eq!(secret("t=-").unwrap().1, SecretSource::Input);
-        assert_eq!(secret("t=env:TOKEN").unwrap().1, SecretSource::Variable("TOKEN".into()));
+        assert_eq!(
+            secret("t=env:TOKEN").unwrap().1,
+            SecretSource::Variable("TOKEN".into())
+        );
     }
 
     #[test]
     fn the_line_end_of_a_file_is_no_part_of_the_secret() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "EAAA\r\n").unwrap();
-        assert_eq!(SecretSource::File(file.path().into()).read().unwrap().expose(), "EAAA");
+        assert_eq!(
+            SecretSource::File(file.path().into())
+                .read()
+                .unwrap()
+                .expose(),
+            "EAAA"
+        );
     }
 
     #[test]

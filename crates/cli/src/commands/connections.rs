@@ -56,28 +56,54 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
         Command::List => list(client.connections().await?, format),
         Command::Show { connection } => {
             let id = client.find_connection(&connection).await?.id;
-            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+            show(
+                &client.get(&format!("/connections/{id}"), &[]).await?,
+                format,
+            )
         }
         Command::Test { connection } => {
             let id = client.find_connection(&connection).await?.id;
-            let job: Answer<Job> = client.post(&format!("/connections/{id}/test"), &[], &serde_json::json!({})).await?;
+            let job: Answer<Job> = client
+                .post(
+                    &format!("/connections/{id}/test"),
+                    &[],
+                    &serde_json::json!({}),
+                )
+                .await?;
             follow::to_the_end(client, vec![job.view], format).await?;
-            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+            show(
+                &client.get(&format!("/connections/{id}"), &[]).await?,
+                format,
+            )
         }
         Command::Enable { connection } => switch(client, &connection, "enable", format).await,
         Command::Disable { connection } => switch(client, &connection, "disable", format).await,
         Command::Disconnect { connection } => {
             let id = client.find_connection(&connection).await?.id;
-            client.delete::<serde_json::Value>(&format!("/connections/{id}")).await?;
-            show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+            client
+                .delete::<serde_json::Value>(&format!("/connections/{id}"))
+                .await?;
+            show(
+                &client.get(&format!("/connections/{id}"), &[]).await?,
+                format,
+            )
         }
     }
 }
 
 async fn switch(client: &Client, connection: &str, verb: &str, format: Format) -> Outcome {
     let id = client.find_connection(connection).await?.id;
-    client.post::<serde_json::Value>(&format!("/connections/{id}/{verb}"), &[], &serde_json::json!({})).await?;
-    show(&client.get(&format!("/connections/{id}"), &[]).await?, format)
+    client
+        .post::<serde_json::Value>(
+            &format!("/connections/{id}/{verb}"),
+            &[],
+            &serde_json::json!({}),
+        )
+        .await?;
+    show(
+        &client.get(&format!("/connections/{id}"), &[]).await?,
+        format,
+    )
 }
 
 fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
@@ -99,7 +125,15 @@ fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
         ]
     };
     output::say(&output::table(
-        ["ID", "NAME", "PROVIDER", "STATUS", "HEALTH", "ACCOUNT", "LAST SYNC"],
+        [
+            "ID",
+            "NAME",
+            "PROVIDER",
+            "STATUS",
+            "HEALTH",
+            "ACCOUNT",
+            "LAST SYNC",
+        ],
         &answer.view.iter().map(row).collect::<Vec<_>>(),
     ))
 }
@@ -115,17 +149,30 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
         format!("Provider   {}", connection.provider),
         format!("Status     {}", name(connection.status)),
         format!("Health     {}", name(connection.health)),
-        format!("Account    {}", connection.account_name.as_deref().unwrap_or("not known yet")),
+        format!(
+            "Account    {}",
+            connection
+                .account_name
+                .as_deref()
+                .unwrap_or("not known yet")
+        ),
         format!("Config     {}", connection.config),
         format!("Last sync  {}", time(connection.last_synced_at)),
     ];
     if let Some(failure) = &connection.last_error {
-        lines.push(format!("Last error {}. {}", failure.message.trim_end_matches('.'), failure.action));
+        lines.push(format!(
+            "Last error {}. {}",
+            failure.message.trim_end_matches('.'),
+            failure.action
+        ));
     }
     output::say(&lines.join("\n"))
 }
 
 /// Minutes are enough for people; JSON has it exact.
 pub fn time(at: Option<DateTime<Utc>>) -> String {
-    at.map_or_else(|| "never".into(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string())
+    at.map_or_else(
+        || "never".into(),
+        |at| at.format("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }

@@ -76,10 +76,16 @@ struct LogLine {
 }
 
 pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
-    match arguments.command.unwrap_or(Command::List(Filter { limit: 20, ..Filter::default() })) {
+    match arguments.command.unwrap_or(Command::List(Filter {
+        limit: 20,
+        ..Filter::default()
+    })) {
         Command::List(filter) => list(client, filter, format).await,
         Command::Show { job } => show(&client.get(&format!("/jobs/{job}"), &[]).await?, format),
-        Command::Logs { job } => logs(&client.all(&format!("/jobs/{job}/logs"), &[]).await?, format),
+        Command::Logs { job } => logs(
+            &client.all(&format!("/jobs/{job}/logs"), &[]).await?,
+            format,
+        ),
         Command::Watch { jobs } => {
             let mut found = Vec::new();
             for job in jobs {
@@ -87,11 +93,20 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
             }
             follow::to_the_end(client, found, format).await.map(drop)
         }
-        Command::Cancel { job } => show(&client.post(&format!("/jobs/{job}/cancel"), &[], &json!({})).await?, format),
+        Command::Cancel { job } => show(
+            &client
+                .post(&format!("/jobs/{job}/cancel"), &[], &json!({}))
+                .await?,
+            format,
+        ),
         Command::Retry { job, follow } => {
-            let job: Answer<Job> = client.post(&format!("/jobs/{job}/retry"), &[], &json!({})).await?;
+            let job: Answer<Job> = client
+                .post(&format!("/jobs/{job}/retry"), &[], &json!({}))
+                .await?;
             if follow {
-                return follow::to_the_end(client, vec![job.view], format).await.map(drop);
+                return follow::to_the_end(client, vec![job.view], format)
+                    .await
+                    .map(drop);
             }
             show(&job, format)
         }
@@ -104,7 +119,11 @@ async fn list(client: &Client, filter: Filter, format: Format) -> Outcome {
         None => None,
     };
     let mut query = vec![("limit", filter.limit.to_string())];
-    for (field, text) in [("state", filter.state), ("kind", filter.kind), ("connection", connection)] {
+    for (field, text) in [
+        ("state", filter.state),
+        ("kind", filter.kind),
+        ("connection", connection),
+    ] {
         query.extend(text.map(|text| (field, text)));
     }
     if filter.dead {
@@ -128,7 +147,14 @@ async fn list(client: &Client, filter: Filter, format: Format) -> Outcome {
         ]
     };
     output::say(&output::table(
-        ["ID", "WHAT", "STATE", "PROGRESS", "ASKED FOR", "LAST FAILURE"],
+        [
+            "ID",
+            "WHAT",
+            "STATE",
+            "PROGRESS",
+            "ASKED FOR",
+            "LAST FAILURE",
+        ],
         &page.view.data.iter().map(row).collect::<Vec<_>>(),
     ))
 }
@@ -150,7 +176,10 @@ fn show(answer: &Answer<Job>, format: Format) -> Outcome {
     if job.progress.is_some() {
         lines.push(format!("Progress  {}", follow::words::line(job)));
     }
-    lines.extend(job.failure_line().map(|failure| format!("Failure   {failure}")));
+    lines.extend(
+        job.failure_line()
+            .map(|failure| format!("Failure   {failure}")),
+    );
     output::say(&lines.join("\n"))
 }
 

@@ -76,7 +76,9 @@ pub async fn run(config: Config, command: Command, format: Format) -> Outcome {
         Command::Create { org, name, role } => {
             let org = find_org(&store, &org).await?;
             let tx = store.begin().await?;
-            let (key, secret) = store.create_api_key(&tx, org.id, &name, role.into(), ACTOR).await?;
+            let (key, secret) = store
+                .create_api_key(&tx, org.id, &name, role.into(), ACTOR)
+                .await?;
             tx.commit().await.map_err(StoreError::from)?;
             match format {
                 Format::Json => output::say_json(
@@ -105,10 +107,21 @@ fn list(keys: &[api_key::Model], format: Format) -> Outcome {
         }
         Format::Text => {
             let row = |key: &api_key::Model| {
-                let used = key.last_used_at.map_or_else(|| "never".into(), |at| at.format("%Y-%m-%d %H:%M").to_string());
-                [format!("pb_{}_...", key.prefix), key.name.clone(), format!("{:?}", key.role).to_lowercase(), used]
+                let used = key.last_used_at.map_or_else(
+                    || "never".into(),
+                    |at| at.format("%Y-%m-%d %H:%M").to_string(),
+                );
+                [
+                    format!("pb_{}_...", key.prefix),
+                    key.name.clone(),
+                    format!("{:?}", key.role).to_lowercase(),
+                    used,
+                ]
             };
-            output::say(&output::table(["KEY", "NAME", "ROLE", "LAST USED"], &keys.iter().map(row).collect::<Vec<_>>()))
+            output::say(&output::table(
+                ["KEY", "NAME", "ROLE", "LAST USED"],
+                &keys.iter().map(row).collect::<Vec<_>>(),
+            ))
         }
     }
 }
@@ -119,7 +132,10 @@ async fn find_org(store: &Store, text: &str) -> Outcome<org::Model> {
         Err(_) => store.org_by_name(text).await?,
     };
     found.ok_or_else(|| {
-        Stop::new(Exit::NotFound, format!("there is no organization `{text}`: `patchbay org list` lists them"))
+        Stop::new(
+            Exit::NotFound,
+            format!("there is no organization `{text}`: `patchbay org list` lists them"),
+        )
     })
 }
 
@@ -128,7 +144,9 @@ pub async fn store(config: &Config) -> Outcome<Store> {
     logging::start(config)?;
     let db = database::postgres(config, "operator").await?;
     if database::pending(&db).await.map_err(Stop::internal)? > 0 {
-        return Err(Stop::usage("the database lacks migrations: run `patchbay migrate` first"));
+        return Err(Stop::usage(
+            "the database lacks migrations: run `patchbay migrate` first",
+        ));
     }
     Ok(Store::new(db, Arc::new(SystemClock)))
 }

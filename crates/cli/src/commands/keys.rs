@@ -35,8 +35,12 @@ pub enum Command {
 
 pub fn run(config: &Config, command: Command, format: Format) -> Outcome {
     let named = |file: Option<PathBuf>| {
-        file.or_else(|| config.keyring_file.clone())
-            .ok_or_else(|| Stop::usage(Problem::missing("keyring_file", "name the file, as argument or as setting")))
+        file.or_else(|| config.keyring_file.clone()).ok_or_else(|| {
+            Stop::usage(Problem::missing(
+                "keyring_file",
+                "name the file, as argument or as setting",
+            ))
+        })
     };
     match command {
         Command::Init { file } => {
@@ -44,11 +48,15 @@ pub fn run(config: &Config, command: Command, format: Format) -> Outcome {
             if file.exists() {
                 return Err(Stop::new(
                     Exit::Refused,
-                    format!("{} exists and is not overwritten; `patchbay keys public` prints its public key", file.display()),
+                    format!(
+                        "{} exists and is not overwritten; `patchbay keys public` prints its public key",
+                        file.display()
+                    ),
                 ));
             }
             let text = Keyring::generate();
-            write_private(&file, &text).map_err(|error| Stop::internal(format!("{}: {error}", file.display())))?;
+            write_private(&file, &text)
+                .map_err(|error| Stop::internal(format!("{}: {error}", file.display())))?;
             tell(&file, format, true)
         }
         Command::Public { file } => tell(&named(file)?, format, false),
@@ -59,7 +67,9 @@ fn tell(file: &PathBuf, format: Format, is_new: bool) -> Outcome {
     let keyring = Keyring::read(file).map_err(Stop::usage)?;
     let public = keyring.sealing_public().to_string();
     match (format, is_new) {
-        (Format::Json, _) => output::say_json(&json!({ "keyring_file": file, "sealing_public_key": public })),
+        (Format::Json, _) => {
+            output::say_json(&json!({ "keyring_file": file, "sealing_public_key": public }))
+        }
         (Format::Text, false) => output::say(&public),
         (Format::Text, true) => output::say(&format!(
             "Keyring written to {} (0600). Give it to workers only, and keep a copy elsewhere.\n\n\

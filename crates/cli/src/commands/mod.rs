@@ -45,7 +45,15 @@ pub async fn run(given: Given) -> Outcome {
         Command::Key(command) => key::run(config::load(&inputs)?.config, command, format).await,
         Command::Keys(command) => keys::run(&config::load(&inputs)?.config, command, format),
         Command::Config(arguments) => config_rows::run(&inputs, arguments, format),
-        Command::Doctor => doctor::run(&inputs, global.url.as_deref(), global.key.as_deref(), format).await,
+        Command::Doctor => {
+            doctor::run(
+                &inputs,
+                global.url.as_deref(),
+                global.key.as_deref(),
+                format,
+            )
+            .await
+        }
         Command::Connect(arguments) => connect::run(&client()?, arguments, format).await,
         Command::Connections(arguments) => connections::run(&client()?, arguments, format).await,
         Command::Sync(arguments) => sync::run(&client()?, arguments, format).await,

@@ -31,10 +31,16 @@ pub async fn run(config: Config, command: Command, format: Format) -> Outcome {
         Command::Create { name, key_name } => {
             let tx = store.begin().await?;
             let org = store.create_org(&tx, &name, key::ACTOR).await?;
-            let (_, secret) = store.create_api_key(&tx, org.id, &key_name, Role::Owner, key::ACTOR).await?;
-            tx.commit().await.map_err(patchbay_core::store::StoreError::from)?;
+            let (_, secret) = store
+                .create_api_key(&tx, org.id, &key_name, Role::Owner, key::ACTOR)
+                .await?;
+            tx.commit()
+                .await
+                .map_err(patchbay_core::store::StoreError::from)?;
             match format {
-                Format::Json => output::say_json(&json!({ "org": org.id, "name": name, "api_key": secret.expose() })),
+                Format::Json => output::say_json(
+                    &json!({ "org": org.id, "name": name, "api_key": secret.expose() }),
+                ),
                 Format::Text => output::say(&format!(
                     "Organization  {name}\nId            {}\nOwner key     {}   (shown only now)",
                     org.id,

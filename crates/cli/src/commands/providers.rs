@@ -39,14 +39,21 @@ struct Stream {
 
 impl Provider {
     fn streams(&self) -> String {
-        self.streams.iter().map(|stream| stream.key.as_str()).collect::<Vec<_>>().join(", ")
+        self.streams
+            .iter()
+            .map(|stream| stream.key.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
 pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
     match arguments.provider {
         None => list(&client.get("/providers", &[]).await?, format),
-        Some(key) => show(&client.get(&format!("/providers/{key}"), &[]).await?, format),
+        Some(key) => show(
+            &client.get(&format!("/providers/{key}"), &[]).await?,
+            format,
+        ),
     }
 }
 
@@ -55,7 +62,12 @@ fn list(answer: &Answer<Providers>, format: Format) -> Outcome {
         return output::say_json(&answer.json);
     }
     let row = |provider: &Provider| {
-        [provider.key.clone(), provider.label.clone(), provider.category.clone(), provider.streams()]
+        [
+            provider.key.clone(),
+            provider.label.clone(),
+            provider.category.clone(),
+            provider.streams(),
+        ]
     };
     output::say(&output::table(
         ["PROVIDER", "NAME", "CATEGORY", "STREAMS"],
@@ -69,7 +81,10 @@ fn show(answer: &Answer<Provider>, format: Format) -> Outcome {
     }
     let provider = &answer.view;
     let mut lines = vec![
-        format!("{} ({}, {})", provider.label, provider.key, provider.category),
+        format!(
+            "{} ({}, {})",
+            provider.label, provider.key, provider.category
+        ),
         provider.description.clone(),
         format!("Streams: {}", provider.streams()),
         String::new(),
@@ -80,13 +95,30 @@ fn show(answer: &Answer<Provider>, format: Format) -> Outcome {
 
 /// The fields of the config schema, as flags of `patchbay connect`.
 fn fields(schema: &Value) -> Vec<String> {
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let Some(properties) = schema["properties"].as_object() else {
+        return Vec::new();
+    };
     let line = |(name, property): (&String, &Value)| {
-        let flag = if property["x-secret"] == Value::Bool(true) { "--secret" } else { "--set" };
-        let need = if required.contains(&name.as_str()) { "required" } else { "optional" };
-        let words = property["description"].as_str().or(property["title"].as_str()).unwrap_or_default();
+        let flag = if property["x-secret"] == Value::Bool(true) {
+            "--secret"
+        } else {
+            "--set"
+        };
+        let need = if required.contains(&name.as_str()) {
+            "required"
+        } else {
+            "optional"
+        };
+        let words = property["description"]
+            .as_str()
+            .or(property["title"].as_str())
+            .unwrap_or_default();
         format!("  {flag} {name}=...  ({need}) {words}")
     };
     properties.iter().map(line).collect()
@@ -107,9 +139,12 @@ mod tests {
                 "environment": { "title": "Environment", "description": "Where the token was made." },
             },
         });
-        assert_eq!(fields(&schema), [
-            "  --secret access_token=...  (required) Access token",
-            "  --set environment=...  (optional) Where the token was made.",
-        ]);
+        assert_eq!(
+            fields(&schema),
+            [
+                "  --secret access_token=...  (required) Access token",
+                "  --set environment=...  (optional) Where the token was made.",
+            ]
+        );
     }
 }

@@ -53,7 +53,15 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
         query.push(("deleted", "true".into()));
     }
     if arguments.totals {
-        return totals(client, &connection, &arguments.stream, &path, &query, format).await;
+        return totals(
+            client,
+            &connection,
+            &arguments.stream,
+            &path,
+            &query,
+            format,
+        )
+        .await;
     }
     if arguments.all {
         let answer: Answer<Vec<Record>> = client.all(&path, &query).await?;
@@ -81,21 +89,40 @@ fn table(records: &[Record]) -> Outcome {
         return output::say("No records. Were they pulled? `patchbay sync --help`");
     }
     let row = |record: &Record| {
-        [record.external_id.clone(), record.kind.clone(), title(&record.data), when(record)]
+        [
+            record.external_id.clone(),
+            record.kind.clone(),
+            title(&record.data),
+            when(record),
+        ]
     };
-    output::say(&output::table(["ID", "KIND", "WHAT", "CHANGED"], &records.iter().map(row).collect::<Vec<_>>()))
+    output::say(&output::table(
+        ["ID", "KIND", "WHAT", "CHANGED"],
+        &records.iter().map(row).collect::<Vec<_>>(),
+    ))
 }
 
 /// The words for a record that people know it by: its name, or its amount.
 fn title(data: &Value) -> String {
     let texts = ["name", "company", "given_name", "quantity"];
-    let named = texts.iter().find_map(|field| data[field].as_str()).map(str::to_owned);
-    named.or_else(|| money(&data["net"]).map(|(currency, amount)| amount_text(amount.into(), &currency))).unwrap_or_default()
+    let named = texts
+        .iter()
+        .find_map(|field| data[field].as_str())
+        .map(str::to_owned);
+    named
+        .or_else(|| {
+            money(&data["net"]).map(|(currency, amount)| amount_text(amount.into(), &currency))
+        })
+        .unwrap_or_default()
 }
 
 fn when(record: &Record) -> String {
     let at = record.last_changed.format("%Y-%m-%d %H:%M");
-    if record.deleted_at.is_some() { format!("{at} (deleted)") } else { at.to_string() }
+    if record.deleted_at.is_some() {
+        format!("{at} (deleted)")
+    } else {
+        at.to_string()
+    }
 }
 
 /// Counts and sums of a stream.
@@ -119,18 +146,27 @@ impl Totals {
     }
 
     fn text(&self, connection: &str, stream: &str) -> String {
-        let mut lines = vec![format!("{connection}, {stream}: {} records", grouped(self.records()))];
-        lines.extend(self.kinds.iter().map(|(kind, count)| format!("  {:<16}{:>14}", kind, grouped(*count))));
+        let mut lines = vec![format!(
+            "{connection}, {stream}: {} records",
+            grouped(self.records())
+        )];
         lines.extend(
-            self.net.iter().map(|(currency, amount)| format!("  {:<16}{:>14} {currency}", "net total", decimal(*amount, currency))),
+            self.kinds
+                .iter()
+                .map(|(kind, count)| format!("  {:<16}{:>14}", kind, grouped(*count))),
         );
+        lines.extend(self.net.iter().map(|(currency, amount)| {
+            format!(
+                "  {:<16}{:>14} {currency}",
+                "net total",
+                decimal(*amount, currency)
+            )
+        }));
         lines.join("\n")
     }
 
     fn json(&self, stream: &str) -> Value {
-        let net = |(currency, amount): (&String, &i128)| {
-            serde_json::json!({ "currency": currency, "amount": decimal(*amount, currency).replace(',', "") })
-        };
+        let net = |(currency, amount): (&String, &i128)| serde_json::json!({ "currency": currency, "amount": decimal(*amount, currency).replace(',', "") });
         serde_json::json!({
             "stream": stream, "records": self.records(), "kinds": self.kinds,
             "net": self.net.iter().map(net).collect::<Vec<_>>(),
@@ -166,7 +202,10 @@ async fn totals(
 }
 
 fn money(value: &Value) -> Option<(String, i64)> {
-    Some((value["currency"].as_str()?.to_owned(), value["amount"].as_i64()?))
+    Some((
+        value["currency"].as_str()?.to_owned(),
+        value["amount"].as_i64()?,
+    ))
 }
 
 fn amount_text(minor: i128, currency: &str) -> String {
@@ -179,18 +218,23 @@ fn decimal(minor: i128, currency: &str) -> String {
     let unit = 10_u128.pow(digits);
     let sign = if minor < 0 { "-" } else { "" };
     let absolute = minor.unsigned_abs();
-    let whole = u64::try_from(absolute / unit).map_or_else(|_| (absolute / unit).to_string(), grouped);
+    let whole =
+        u64::try_from(absolute / unit).map_or_else(|_| (absolute / unit).to_string(), grouped);
     match digits {
         0 => format!("{sign}{whole}"),
-        digits => format!("{sign}{whole}.{:0width$}", absolute % unit, width = digits as usize),
+        digits => format!(
+            "{sign}{whole}.{:0width$}",
+            absolute % unit,
+            width = digits as usize
+        ),
     }
 }
 
 /// Decimal places of a currency (ISO 4217, list one, 2024): two but for these.
 fn minor_digits(currency: &str) -> u32 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
+        | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -214,7 +258,11 @@ mod tests {
     #[test]
     fn totals_are_counted_by_kind_and_added_up_per_currency() {
         let mut totals = Totals::default();
-        for record in [sale("sale", 18_100_000, "GBP"), sale("return", -33_225, "GBP"), sale("sale", 500, "JPY")] {
+        for record in [
+            sale("sale", 18_100_000, "GBP"),
+            sale("return", -33_225, "GBP"),
+            sale("sale", 500, "JPY"),
+        ] {
             totals.add(&record);
         }
         assert_eq!(
@@ -234,6 +282,9 @@ mod tests {
     #[test]
     fn a_record_is_known_by_its_name_or_its_amount() {
         assert_eq!(title(&json!({ "name": "Tea" })), "Tea");
-        assert_eq!(title(&json!({ "net": { "amount": 1050, "currency": "GBP" } })), "10.50 GBP");
+        assert_eq!(
+            title(&json!({ "net": { "amount": 1050, "currency": "GBP" } })),
+            "10.50 GBP"
+        );
     }
 }

@@ -5,5 +5,7 @@ use patchbay_sandbox::SandboxArgs;
 use crate::exit::{Outcome, Stop};
 
 pub async fn run(arguments: SandboxArgs) -> Outcome {
-    patchbay_sandbox::run(arguments).await.map_err(Stop::internal)
+    patchbay_sandbox::run(arguments)
+        .await
+        .map_err(Stop::internal)
 }

@@ -10,7 +10,8 @@ use crate::{
     exit::Outcome,
     logging,
     serve::{
-        admin_port, background::Parts, fleet, readiness::Readiness, signals, vital_signs::VitalSigns, work,
+        admin_port, background::Parts, fleet, readiness::Readiness, signals,
+        vital_signs::VitalSigns, work,
     },
 };
 
@@ -19,11 +20,16 @@ pub async fn run(config: Config) -> Outcome {
     let stopping = signals::listen()?;
     let readiness = Readiness::default();
     admin_port::serve(&config, "scheduler", &readiness, &stopping.stop).await?;
-    let Some(fleet) = fleet::join(&config, "scheduler", &readiness, &stopping.stop).await? else { return Ok(()) };
+    let Some(fleet) = fleet::join(&config, "scheduler", &readiness, &stopping.stop).await? else {
+        return Ok(());
+    };
 
     let identity = Identity::Own { host: work::host() };
     let deps = SchedulerDeps::new(fleet.store, fleet.hints, Arc::new(SystemClock), identity);
-    readiness.running(VitalSigns { scheduler: Some(Arc::clone(&deps.reports)), ..VitalSigns::default() });
+    readiness.running(VitalSigns {
+        scheduler: Some(Arc::clone(&deps.reports)),
+        ..VitalSigns::default()
+    });
     let mut parts = Parts::new(stopping.stop.clone());
     let stop = stopping.stop.clone();
     parts.start("scheduler", async move {

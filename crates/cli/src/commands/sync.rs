@@ -67,7 +67,11 @@ enum Preset {
 impl Arguments {
     fn body(&self) -> Value {
         let has_range = self.from.is_some() || self.to.is_some() || self.preset.is_some();
-        let mode = self.mode.unwrap_or(if has_range { Mode::Range } else { Mode::Incremental });
+        let mode = self.mode.unwrap_or(if has_range {
+            Mode::Range
+        } else {
+            Mode::Incremental
+        });
         let mode = match mode {
             Mode::Incremental => "incremental",
             Mode::Range => "range",
@@ -81,7 +85,11 @@ impl Arguments {
         if !self.streams.is_empty() {
             body.insert("streams".into(), json!(self.streams));
         }
-        for (field, text) in [("from", self.from.as_deref()), ("to", self.to.as_deref()), ("preset", preset)] {
+        for (field, text) in [
+            ("from", self.from.as_deref()),
+            ("to", self.to.as_deref()),
+            ("preset", preset),
+        ] {
             body.extend(text.map(|text| (field.to_owned(), json!(text))));
         }
         Value::Object(body)
@@ -90,7 +98,13 @@ impl Arguments {
 
 pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
     let connection = client.find_connection(&arguments.connection).await?.id;
-    let started = client.post::<Jobs>(&format!("/connections/{connection}/sync"), &[], &arguments.body()).await?;
+    let started = client
+        .post::<Jobs>(
+            &format!("/connections/{connection}/sync"),
+            &[],
+            &arguments.body(),
+        )
+        .await?;
     if !arguments.follow {
         return match format {
             Format::Json => output::say_json(&started.json),
@@ -128,7 +142,10 @@ mod tests {
     }
 
     fn body(arguments: &[&str]) -> Value {
-        Line::try_parse_from([&["sync", "square"], arguments].concat()).unwrap().sync.body()
+        Line::try_parse_from([&["sync", "square"], arguments].concat())
+            .unwrap()
+            .sync
+            .body()
     }
 
     #[test]
@@ -142,11 +159,24 @@ mod tests {
             body(&["--stream", "sales", "--from", "2026-01-01"]),
             json!({ "mode": "range", "streams": ["sales"], "from": "2026-01-01" })
         );
-        assert_eq!(body(&["--preset", "last-7-days"]), json!({ "mode": "range", "preset": "last_7_days" }));
+        assert_eq!(
+            body(&["--preset", "last-7-days"]),
+            json!({ "mode": "range", "preset": "last_7_days" })
+        );
     }
 
     #[test]
     fn a_preset_and_a_start_exclude_each_other() {
-        assert!(Line::try_parse_from(["sync", "square", "--preset", "last-7-days", "--from", "2026-01-01"]).is_err());
+        assert!(
+            Line::try_parse_from([
+                "sync",
+                "square",
+                "--preset",
+                "last-7-days",
+                "--from",
+                "2026-01-01"
+            ])
+            .is_err()
+        );
     }
 }

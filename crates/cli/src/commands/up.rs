@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Args;
+use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::SystemClock,
     config::Config,
@@ -18,11 +19,10 @@ use patchbay_core::{
     vault::Keyring,
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
-use patchbay_api::ApiDeps;
-use patchbay_scheduler::{Identity, SchedulerDeps};
-use tokio_util::sync::CancellationToken;
 use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, square::DEFAULT_TOKEN};
+use patchbay_scheduler::{Identity, SchedulerDeps};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::{Outcome, Stop},
@@ -62,15 +62,23 @@ pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Ou
     let stopping = signals::listen()?;
     let folder = DataFolder::lock(&config.data_dir)?;
     if config.database_url.is_some() || config.redis_url.is_some() {
-        tracing::warn!("`up` keeps everything in its data folder; database_url and redis_url are for a fleet");
+        tracing::warn!(
+            "`up` keeps everything in its data folder; database_url and redis_url are for a fleet"
+        );
     }
-    let sandbox = if arguments.sandbox { Some(start_sandbox(&mut config, arguments.sandbox_data).await?) } else { None };
+    let sandbox = if arguments.sandbox {
+        Some(start_sandbox(&mut config, arguments.sandbox_data).await?)
+    } else {
+        None
+    };
 
     let keyring = keyring(&config, &folder)?;
     let sealing = keyring.sealing_public().clone();
     let database_url = database::sqlite_url(&folder.file("patchbay.db"))?;
     let db = database::sqlite(&database_url).await?;
-    Migrator::up(&db, None).await.map_err(|error| Stop::internal(format!("a migration failed: {error}")))?;
+    Migrator::up(&db, None)
+        .await
+        .map_err(|error| Stop::internal(format!("a migration failed: {error}")))?;
     let store = Store::new(db, Arc::new(SystemClock));
     let deployment = store.deployment_id().await?;
     let hints: Arc<dyn Hints> = Arc::new(MemoryHints::new());
@@ -81,7 +89,13 @@ pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Ou
     let readiness = Readiness::default();
     admin_port::serve(&config, "up", &readiness, &stopping.stop).await?;
 
-    let context = work::context(&config, store.clone(), Arc::clone(&hints), deployment, keyring)?;
+    let context = work::context(
+        &config,
+        store.clone(),
+        Arc::clone(&hints),
+        deployment,
+        keyring,
+    )?;
     let worker = work::deps(&config, context, "up", database_url);
     let lease = worker.me.subscribe();
     let scheduler = SchedulerDeps::new(
@@ -90,16 +104,37 @@ pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Ou
         Arc::new(SystemClock),
         Identity::Of(worker.me.subscribe()),
     );
-    let api = ApiDeps { store, hints, sealing, providers: Arc::clone(&worker.context.providers) };
+    let api = ApiDeps {
+        store,
+        hints,
+        sealing,
+        providers: Arc::clone(&worker.context.providers),
+    };
     readiness.running(VitalSigns {
         worker: Some((lease, Arc::clone(&worker.metrics))),
         scheduler: Some(Arc::clone(&scheduler.reports)),
     });
-    let queues = config.worker_queues.0.iter().map(|(queue, slots)| (*queue, *slots)).collect();
+    let queues = config
+        .worker_queues
+        .0
+        .iter()
+        .map(|(queue, slots)| (*queue, *slots))
+        .collect();
     let mut parts = Parts::new(stopping.stop.clone());
-    parts.start("worker", patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry.clone()));
+    parts.start(
+        "worker",
+        patchbay_worker::run(
+            worker,
+            queues,
+            stopping.stop.clone(),
+            stopping.hurry.clone(),
+        ),
+    );
     parts.start("scheduler", duties(scheduler, stopping.stop.clone()));
-    parts.start("api", patchbay_api::serve(listener, api, stopping.stop.clone()));
+    parts.start(
+        "api",
+        patchbay_api::serve(listener, api, stopping.stop.clone()),
+    );
     let took = started.elapsed();
     tracing::info!(url = instance.url, ms = took.as_millis(), "ready");
     match format {
@@ -124,16 +159,22 @@ async fn duties(deps: SchedulerDeps, stop: CancellationToken) -> Result<(), Infa
 /// Starts the stand-in on a free loopback port, allows that address, and sends Square's
 /// calls there.
 async fn start_sandbox(config: &mut Config, data: Option<PathBuf>) -> Outcome<RunningSandbox> {
-    let options = match data {
-        Some(path) => SandboxOptions::with(
-            Dataset::from_csv(&path).map_err(|error| Stop::usage(format!("--sandbox-data {}: {error}", path.display())))?,
-        ),
-        None => SandboxOptions::default(),
-    };
+    let options =
+        match data {
+            Some(path) => SandboxOptions::with(Dataset::from_csv(&path).map_err(|error| {
+                Stop::usage(format!("--sandbox-data {}: {error}", path.display()))
+            })?),
+            None => SandboxOptions::default(),
+        };
     let sandbox = Sandbox::start(options).await.map_err(Stop::internal)?;
     let url = sandbox.square_url().parse().map_err(Stop::internal)?;
     config.provider_base_urls.0.insert("square".into(), url);
-    let loopback = sandbox.address().ip().to_string().parse().map_err(Stop::internal)?;
+    let loopback = sandbox
+        .address()
+        .ip()
+        .to_string()
+        .parse()
+        .map_err(Stop::internal)?;
     config.outbound_allow.0.push(loopback);
     Ok(sandbox)
 }
@@ -166,9 +207,14 @@ fn keyring(config: &Config, folder: &DataFolder) -> Outcome<Keyring> {
 async fn instance(store: &Store, folder: &DataFolder, url: &str) -> Outcome<(InstanceFile, bool)> {
     let known = InstanceFile::read(folder.path())?;
     let (instance, is_new) = match known {
-        Some(instance) if store.authenticate(&instance.api_key).await?.is_some() => {
-            (InstanceFile { url: url.to_owned(), pid: std::process::id(), ..instance }, false)
-        }
+        Some(instance) if store.authenticate(&instance.api_key).await?.is_some() => (
+            InstanceFile {
+                url: url.to_owned(),
+                pid: std::process::id(),
+                ..instance
+            },
+            false,
+        ),
         Some(_) | None => (first_key(store, url).await?, true),
     };
     instance.write(folder.path())?;
@@ -182,7 +228,9 @@ async fn first_key(store: &Store, url: &str) -> Outcome<InstanceFile> {
         Some(org) => org,
         None => store.create_org(&tx, "Default", ACTOR).await?,
     };
-    let (_, secret) = store.create_api_key(&tx, org.id, "owner", Role::Owner, ACTOR).await?;
+    let (_, secret) = store
+        .create_api_key(&tx, org.id, "owner", Role::Owner, ACTOR)
+        .await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(InstanceFile {
         url: url.to_owned(),
@@ -201,16 +249,29 @@ fn welcome(
     took: Duration,
 ) -> String {
     let file = folder.file(crate::instance::file::NAME);
-    let key = if is_new { format!("{}  (shown only now; kept in", instance.api_key) } else { "(in".to_owned() };
+    let key = if is_new {
+        format!("{}  (shown only now; kept in", instance.api_key)
+    } else {
+        "(in".to_owned()
+    };
     let mut lines = vec![
-        format!("Patchbay is ready at {} after {} ms", instance.url, took.as_millis()),
+        format!(
+            "Patchbay is ready at {} after {} ms",
+            instance.url,
+            took.as_millis()
+        ),
         format!("  Data     {}", folder.path().display()),
         format!("  Key      {key} {})", file.display()),
     ];
     if let Some(sandbox) = sandbox {
-        lines.push(format!("  Square   a stand-in at {}, access token {DEFAULT_TOKEN}", sandbox.square_url()));
+        lines.push(format!(
+            "  Square   a stand-in at {}, access token {DEFAULT_TOKEN}",
+            sandbox.square_url()
+        ));
         lines.push("\nConnect it from another terminal:".to_owned());
-        lines.push(format!("  echo {DEFAULT_TOKEN} | patchbay connect square --secret access_token=-"));
+        lines.push(format!(
+            "  echo {DEFAULT_TOKEN} | patchbay connect square --secret access_token=-"
+        ));
         lines.push("  patchbay sync square --follow".to_owned());
     }
     lines.join("\n")

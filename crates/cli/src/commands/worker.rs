@@ -17,23 +17,38 @@ use crate::{
 pub async fn run(config: Config) -> Outcome {
     logging::start(&config)?;
     let stopping = signals::listen()?;
-    let path = config
-        .keyring_file
-        .as_deref()
-        .ok_or_else(|| Stop::usage(Problem::missing("keyring_file", "a worker opens credentials")))?;
+    let path = config.keyring_file.as_deref().ok_or_else(|| {
+        Stop::usage(Problem::missing(
+            "keyring_file",
+            "a worker opens credentials",
+        ))
+    })?;
     let keyring = outside::keyring(path)?;
     let readiness = Readiness::default();
     admin_port::serve(&config, "worker", &readiness, &stopping.stop).await?;
-    let Some(fleet) = fleet::join(&config, "worker", &readiness, &stopping.stop).await? else { return Ok(()) };
+    let Some(fleet) = fleet::join(&config, "worker", &readiness, &stopping.stop).await? else {
+        return Ok(());
+    };
 
     let context = work::context(&config, fleet.store, fleet.hints, fleet.deployment, keyring)?;
     let url = database::url(&config)?.0.expose().to_owned();
     let worker = work::deps(&config, context, "worker", url);
-    let queues = config.worker_queues.0.iter().map(|(queue, slots)| (*queue, *slots)).collect();
+    let queues = config
+        .worker_queues
+        .0
+        .iter()
+        .map(|(queue, slots)| (*queue, *slots))
+        .collect();
     let mut parts = Parts::new(stopping.stop.clone());
     let worker_signs = Some((worker.me.subscribe(), Arc::clone(&worker.metrics)));
-    parts.start("worker", patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry));
-    readiness.running(VitalSigns { worker: worker_signs, ..VitalSigns::default() });
+    parts.start(
+        "worker",
+        patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry),
+    );
+    readiness.running(VitalSigns {
+        worker: worker_signs,
+        ..VitalSigns::default()
+    });
     tracing::info!(queues = %config.worker_queues, "worker is ready");
     parts.run().await
 }

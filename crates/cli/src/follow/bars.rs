@@ -24,7 +24,11 @@ impl Bars {
     /// A bar per job, names aligned.
     pub fn new(jobs: &[Job]) -> Self {
         let all = MultiProgress::new();
-        let width = jobs.iter().map(|job| job.label().chars().count()).max().unwrap_or(0);
+        let width = jobs
+            .iter()
+            .map(|job| job.label().chars().count())
+            .max()
+            .unwrap_or(0);
         let by_job = jobs.iter().map(|job| {
             let bar = all.add(ProgressBar::new_spinner());
             bar.set_style(style(WITHOUT_TOTAL));
@@ -39,17 +43,29 @@ impl Bars {
 
     /// Draws the present picture.
     pub fn show(&self, job: &Job) {
-        let Some(bar) = self.by_job.get(&job.id) else { return };
+        let Some(bar) = self.by_job.get(&job.id) else {
+            return;
+        };
         if job.state.is_end() || job.state == JobState::Parked {
-            let mark = if job.state == JobState::Succeeded { "✔" } else { "✘" };
+            let mark = if job.state == JobState::Succeeded {
+                "✔"
+            } else {
+                "✘"
+            };
             let line = words::line(job);
-            let line = line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest);
+            let line = line
+                .split_once(": ")
+                .map_or(line.as_str(), |(_, rest)| rest);
             bar.set_style(style(ENDED));
             bar.finish_with_message(format!("{mark} {line}"));
             return;
         }
         let progress = words::progress(job);
-        let message = if progress.is_empty() { words::stage(job) } else { format!("{progress}  {}", words::stage(job)) };
+        let message = if progress.is_empty() {
+            words::stage(job)
+        } else {
+            format!("{progress}  {}", words::stage(job))
+        };
         match job.progress.as_ref().and_then(|progress| progress.total) {
             Some(total) => {
                 bar.set_style(style(WITH_TOTAL));
@@ -64,7 +80,10 @@ impl Bars {
     /// Says on the job's line that its stream is opened again.
     pub fn broken(&self, job: JobId, why: &str) {
         if let Some(bar) = self.by_job.get(&job) {
-            bar.set_message(format!("connecting again ({})", why.lines().next().unwrap_or_default()));
+            bar.set_message(format!(
+                "connecting again ({})",
+                why.lines().next().unwrap_or_default()
+            ));
         }
     }
 
@@ -76,7 +95,9 @@ impl Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).expect("our own templates are right").progress_chars("━━╌")
+    ProgressStyle::with_template(template)
+        .expect("our own templates are right")
+        .progress_chars("━━╌")
 }
 
 #[cfg(test)]
@@ -85,6 +106,8 @@ mod tests {
 
     #[test]
     fn every_template_is_accepted() {
-        [WITH_TOTAL, WITHOUT_TOTAL, ENDED].map(style);
+        for template in [WITH_TOTAL, WITHOUT_TOTAL, ENDED] {
+            ProgressStyle::with_template(template).expect(template);
+        }
     }
 }

@@ -29,12 +29,21 @@ impl Lines {
     pub fn line(&mut self, job: &Job, now: Instant) -> Option<String> {
         let stage = words::stage(job);
         let is_news = self.0.get(&job.id).is_none_or(|last| {
-            last.state != job.state || last.stage != stage || now.duration_since(last.at) >= AT_MOST_EVERY
+            last.state != job.state
+                || last.stage != stage
+                || now.duration_since(last.at) >= AT_MOST_EVERY
         });
         if !is_news {
             return None;
         }
-        self.0.insert(job.id, Printed { state: job.state, stage, at: now });
+        self.0.insert(
+            job.id,
+            Printed {
+                state: job.state,
+                stage,
+                at: now,
+            },
+        );
         Some(words::line(job))
     }
 }
@@ -48,7 +57,12 @@ mod tests {
     fn a_line_comes_at_a_change_of_stage_and_every_five_seconds() {
         let (mut lines, start) = (Lines::default(), Instant::now());
         let mut at = |seconds: u64, state: &str, done: u64| {
-            lines.line(&job(state, &picture(done, None)), start + Duration::from_secs(seconds)).is_some()
+            lines
+                .line(
+                    &job(state, &picture(done, None)),
+                    start + Duration::from_secs(seconds),
+                )
+                .is_some()
         };
         assert!(at(0, "running", 0));
         assert!(!at(1, "running", 100));

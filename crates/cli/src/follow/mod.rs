@@ -48,7 +48,9 @@ pub async fn to_the_end(client: &Client, jobs: Vec<Job>, format: Format) -> Outc
 async fn watch_all(client: &Client, jobs: Vec<Job>, format: Format) -> Outcome<Vec<Job>> {
     let (updates, mut arriving) = mpsc::channel(UPDATES_WAITING);
     let mut screen = Screen::new(format, &jobs);
-    let followers = jobs.iter().map(|job| follow(client, job.id, updates.clone()));
+    let followers = jobs
+        .iter()
+        .map(|job| follow(client, job.id, updates.clone()));
     let following = try_join_all(followers);
     drop(updates);
     let showing = async {
@@ -66,7 +68,11 @@ async fn watch_all(client: &Client, jobs: Vec<Job>, format: Format) -> Outcome<V
 }
 
 /// Reads a job's stream to its end, opening it again as often as it breaks.
-async fn follow(client: &Client, id: JobId, updates: mpsc::Sender<(JobId, Update)>) -> Outcome<Job> {
+async fn follow(
+    client: &Client,
+    id: JobId,
+    updates: mpsc::Sender<(JobId, Update)>,
+) -> Outcome<Job> {
     let path = format!("/jobs/{id}/events");
     let mut backoff = Backoff::default();
     loop {
@@ -86,11 +92,16 @@ async fn follow(client: &Client, id: JobId, updates: mpsc::Sender<(JobId, Update
     }
 }
 
-async fn read(mut events: Events, id: JobId, updates: &mpsc::Sender<(JobId, Update)>) -> Result<Job, String> {
+async fn read(
+    mut events: Events,
+    id: JobId,
+    updates: &mpsc::Sender<(JobId, Update)>,
+) -> Result<Job, String> {
     loop {
         let event = events.next().await.map_err(|error| error.to_string())?;
         let event = event.ok_or("the server ended the stream")?;
-        let job: Job = serde_json::from_str(&event.data).map_err(|error| format!("an event cannot be read: {error}"))?;
+        let job: Job = serde_json::from_str(&event.data)
+            .map_err(|error| format!("an event cannot be read: {error}"))?;
         tell(updates, id, Update::Picture(Box::new(job.clone()))).await;
         // A parked job goes on when somebody gives the connection a working credential.
         if job.state.is_end() || job.state == JobState::Parked {
@@ -106,7 +117,14 @@ async fn tell(updates: &mpsc::Sender<(JobId, Update)>, id: JobId, update: Update
 
 /// One line per job that did not succeed.
 fn verdict(ended: &[Job]) -> Outcome {
-    let unsuccessful: Vec<String> =
-        ended.iter().filter(|job| job.state != JobState::Succeeded).map(words::why_not).collect();
-    if unsuccessful.is_empty() { Ok(()) } else { Err(Stop::new(Exit::JobEnded, unsuccessful.join("\n"))) }
+    let unsuccessful: Vec<String> = ended
+        .iter()
+        .filter(|job| job.state != JobState::Succeeded)
+        .map(words::why_not)
+        .collect();
+    if unsuccessful.is_empty() {
+        Ok(())
+    } else {
+        Err(Stop::new(Exit::JobEnded, unsuccessful.join("\n")))
+    }
 }

@@ -6,10 +6,19 @@ use crate::{client::job::Job, output::grouped};
 
 /// Where a job stands: `1,200 of 2,015 records, 850/s`.
 pub fn progress(job: &Job) -> String {
-    let Some(progress) = &job.progress else { return String::new() };
-    let total = progress.total.map_or_else(String::new, |total| format!(" of {}", grouped(total)));
+    let Some(progress) = &job.progress else {
+        return String::new();
+    };
+    if progress.done == 0 && !job.state.is_end() {
+        return String::new();
+    }
+    let total = progress
+        .total
+        .map_or_else(String::new, |total| format!(" of {}", grouped(total)));
     let rate = match progress.rate {
-        Some(rate) if rate >= 1.0 && job.state == JobState::Running => format!(", {}/s", grouped(whole(rate))),
+        Some(rate) if rate >= 1.0 && job.state == JobState::Running => {
+            format!(", {}/s", grouped(whole(rate)))
+        }
         Some(_) | None => String::new(),
     };
     format!("{}{total} {}{rate}", grouped(progress.done), progress.unit)
@@ -18,22 +27,41 @@ pub fn progress(job: &Job) -> String {
 /// What a job is doing: its stage while it runs, else its state and why.
 pub fn stage(job: &Job) -> String {
     match job.state {
-        JobState::Running => job.progress.as_ref().map_or_else(|| "starting".into(), |progress| progress.stage.clone()),
+        JobState::Running => job
+            .progress
+            .as_ref()
+            .map_or_else(|| "starting".into(), |progress| progress.stage.clone()),
         JobState::Queued if job.attempt > 0 => {
-            let why = job.failure_line().map_or_else(String::new, |why| format!(": {why}"));
-            format!("tries again (attempt {} of {}){why}", job.attempt + 1, job.max_attempts)
+            let why = job
+                .failure_line()
+                .map_or_else(String::new, |why| format!(": {why}"));
+            format!(
+                "tries again (attempt {} of {}){why}",
+                job.attempt + 1,
+                job.max_attempts
+            )
         }
         JobState::Queued => "queued".into(),
         JobState::Parked => "waits for a working credential".into(),
-        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Quarantined => job.state_name(),
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {
+            job.state_name()
+        }
     }
 }
 
 /// One plain line: `catalog: fetching catalog, 1,200 of 2,015 records, 850/s`.
 pub fn line(job: &Job) -> String {
     let parts = [stage(job), progress(job)];
-    let told: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-    let counts = if job.state.is_end() { counts(job) } else { String::new() };
+    let told: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    let counts = if job.state.is_end() {
+        counts(job)
+    } else {
+        String::new()
+    };
     format!("{}: {}{counts}{}", job.label(), told.join(", "), took(job))
 }
 
@@ -44,9 +72,19 @@ pub fn why_not(job: &Job) -> String {
 }
 
 fn counts(job: &Job) -> String {
-    let counts = job.progress.iter().flat_map(|progress| &progress.counts).filter(|(_, count)| **count > 0);
-    let told: Vec<String> = counts.map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
-    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
+    let counts = job
+        .progress
+        .iter()
+        .flat_map(|progress| &progress.counts)
+        .filter(|(_, count)| **count > 0);
+    let told: Vec<String> = counts
+        .map(|(name, count)| format!("{} {name}", grouped(*count)))
+        .collect();
+    if told.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", told.join(", "))
+    }
 }
 
 fn took(job: &Job) -> String {

@@ -27,7 +27,10 @@ pub struct InstanceFile {
 
 impl std::fmt::Debug for InstanceFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InstanceFile").field("url", &self.url).field("pid", &self.pid).finish_non_exhaustive()
+        f.debug_struct("InstanceFile")
+            .field("url", &self.url)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +56,8 @@ impl InstanceFile {
     pub fn write(&self, folder: &Path) -> Outcome {
         let path = folder.join(NAME);
         let text = serde_json::to_string_pretty(self).map_err(Stop::internal)?;
-        write_private(&path, &text).map_err(|error| Stop::internal(format!("{}: {error}", path.display())))
+        write_private(&path, &text)
+            .map_err(|error| Stop::internal(format!("{}: {error}", path.display())))
     }
 }
 
@@ -78,14 +82,20 @@ mod tests {
     fn it_is_private_and_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         instance().write(folder.path()).unwrap();
-        let mode = std::fs::metadata(folder.path().join(NAME)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path().join(NAME))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(InstanceFile::read(folder.path()).unwrap(), Some(instance()));
     }
 
     #[test]
     fn a_folder_without_an_instance_has_none() {
-        assert_eq!(InstanceFile::read(tempfile::tempdir().unwrap().path()).unwrap(), None);
+        assert_eq!(
+            InstanceFile::read(tempfile::tempdir().unwrap().path()).unwrap(),
+            None
+        );
     }
 
     #[test]

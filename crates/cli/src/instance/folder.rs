@@ -27,8 +27,14 @@ pub struct DataFolder {
 impl DataFolder {
     /// Makes the folder where it is missing, closes it to others, and locks it.
     pub fn lock(path: &Path) -> Outcome<Self> {
-        let because = |error: std::io::Error| Stop::internal(format!("data folder {}: {error}", path.display()));
-        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(because)?;
+        let because = |error: std::io::Error| {
+            Stop::internal(format!("data folder {}: {error}", path.display()))
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(FOLDER_MODE)
+            .create(path)
+            .map_err(because)?;
         std::fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)).map_err(because)?;
         let mut file = OpenOptions::new()
             .read(true)
@@ -40,9 +46,14 @@ impl DataFolder {
             .map_err(because)?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0).and_then(|()| file.rewind()).map_err(because)?;
+                file.set_len(0)
+                    .and_then(|()| file.rewind())
+                    .map_err(because)?;
                 write!(file, "{}", std::process::id()).map_err(because)?;
-                Ok(Self { path: path.to_owned(), _lock: file })
+                Ok(Self {
+                    path: path.to_owned(),
+                    _lock: file,
+                })
             }
             Err(TryLockError::WouldBlock) => Err(held(path, &mut file)),
             Err(TryLockError::Error(error)) => Err(because(error)),
@@ -84,7 +95,11 @@ pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, path)
@@ -114,7 +129,11 @@ mod tests {
         let held = DataFolder::lock(parent.path()).unwrap();
         let stop = DataFolder::lock(parent.path()).expect_err("held");
         assert_eq!(stop.exit, Exit::InUse);
-        assert!(stop.to_string().contains(&format!("process {}", std::process::id())), "{stop}");
+        assert!(
+            stop.to_string()
+                .contains(&format!("process {}", std::process::id())),
+            "{stop}"
+        );
         drop(held);
         DataFolder::lock(parent.path()).expect("free again");
     }

@@ -11,18 +11,31 @@ use super::{listen, readiness::Readiness};
 use crate::exit::Outcome;
 
 /// Serves the admin address, if one is set, until the stop.
-pub async fn serve(config: &Config, process: &'static str, readiness: &Readiness, stop: &CancellationToken) -> Outcome {
-    let Some(address) = config.admin_listen else { return Ok(()) };
+pub async fn serve(
+    config: &Config,
+    process: &'static str,
+    readiness: &Readiness,
+    stop: &CancellationToken,
+) -> Outcome {
+    let Some(address) = config.admin_listen else {
+        return Ok(());
+    };
     let listener = listen::on(address, "admin_listen").await?;
     let app = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(async move |State(readiness): State<Readiness>| metrics(process, &readiness)))
+        .route(
+            "/metrics",
+            get(async move |State(readiness): State<Readiness>| metrics(process, &readiness)),
+        )
         .with_state(readiness.clone());
     tracing::info!(address = %listener.local_addr()?, "admin address is up");
     let stop = stop.clone();
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await {
+        if let Err(error) = axum::serve(listener, app)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+        {
             tracing::error!(%error, "the admin address stopped answering");
         }
     });
@@ -72,7 +85,10 @@ mod tests {
         let readiness = Readiness::default();
         readiness.waiting("the database does not answer");
         let (status, said) = ready(State(readiness.clone())).await;
-        assert_eq!((status.as_u16(), said.as_str()), (503, "the database does not answer\n"));
+        assert_eq!(
+            (status.as_u16(), said.as_str()),
+            (503, "the database does not answer\n")
+        );
         assert!(metrics("worker", &readiness).contains("patchbay_ready 0\n"));
     }
 
@@ -82,6 +98,10 @@ mod tests {
         readiness.running(Busy);
         assert_eq!(ready(State(readiness.clone())).await.0.as_u16(), 200);
         let page = metrics("worker", &readiness);
-        assert!(page.contains("patchbay_ready 1\n") && page.contains("\npatchbay_worker_succeeded_total 7\n"), "{page}");
+        assert!(
+            page.contains("patchbay_ready 1\n")
+                && page.contains("\npatchbay_worker_succeeded_total 7\n"),
+            "{page}"
+        );
     }
 }

@@ -18,7 +18,10 @@ pub struct Parts {
 impl Parts {
     /// None yet; they end when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { running: JoinSet::new(), stop }
+        Self {
+            running: JoinSet::new(),
+            stop,
+        }
     }
 
     /// Starts a part.
@@ -70,7 +73,10 @@ mod tests {
             Ok::<(), Infallible>(())
         });
         parts.start("fails", async { Err("out of order") });
-        assert_eq!(parts.run().await.unwrap_err().to_string(), "fails: out of order");
+        assert_eq!(
+            parts.run().await.unwrap_err().to_string(),
+            "fails: out of order"
+        );
         assert!(stop.is_cancelled());
     }
 

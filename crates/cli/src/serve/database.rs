@@ -20,30 +20,38 @@ const SQLITE_CONNECTIONS: u32 = 4;
 /// The address of a SQLite file. Its path may hold any character.
 pub fn sqlite_url(path: &Path) -> Outcome<String> {
     let absolute = std::path::absolute(path)?;
-    let url = Url::from_file_path(absolute)
-        .map_err(|()| Stop::usage(format!("{} is no path that an address can hold", path.display())))?;
+    let url = Url::from_file_path(absolute).map_err(|()| {
+        Stop::usage(format!(
+            "{} is no path that an address can hold",
+            path.display()
+        ))
+    })?;
     Ok(format!("sqlite{}", url.as_str().trim_start_matches("file")))
 }
 
 /// Opens a SQLite file, made where it is missing.
 pub async fn sqlite(url: &str) -> Outcome<DatabaseConnection> {
-    connect(url, options("up", SQLITE_CONNECTIONS)).await.map_err(Stop::internal)
+    connect(url, options("up", SQLITE_CONNECTIONS))
+        .await
+        .map_err(Stop::internal)
 }
 
 /// The address of a fleet's database.
 pub fn url(config: &Config) -> Outcome<&DatabaseUrl> {
-    config
-        .database_url
-        .as_ref()
-        .ok_or_else(|| Stop::usage(Problem::missing("database_url", "a fleet keeps its jobs in PostgreSQL")))
+    config.database_url.as_ref().ok_or_else(|| {
+        Stop::usage(Problem::missing(
+            "database_url",
+            "a fleet keeps its jobs in PostgreSQL",
+        ))
+    })
 }
 
 /// Opens the PostgreSQL of the settings, once.
 pub async fn postgres(config: &Config, process: &str) -> Outcome<DatabaseConnection> {
     let url = url(config)?.0.expose();
-    connect(url, options(process, config.database_connections)).await.map_err(|error| {
-        Stop::new(crate::exit::Exit::Unreachable, error)
-    })
+    connect(url, options(process, config.database_connections))
+        .await
+        .map_err(|error| Stop::new(crate::exit::Exit::Unreachable, error))
 }
 
 /// Opens the PostgreSQL of the settings, trying until it answers and has this version's
@@ -56,10 +64,14 @@ pub async fn wait_for(
 ) -> Outcome<Option<DatabaseConnection>> {
     let url = url(config)?.0.expose();
     let attempt = || async {
-        let db = connect(url, options(process, config.database_connections)).await.map_err(|error| error.to_string())?;
+        let db = connect(url, options(process, config.database_connections))
+            .await
+            .map_err(|error| error.to_string())?;
         match pending(&db).await {
             Ok(0) => Ok(db),
-            Ok(count) => Err(format!("the database lacks {count} migrations: run `patchbay migrate`")),
+            Ok(count) => Err(format!(
+                "the database lacks {count} migrations: run `patchbay migrate`"
+            )),
             Err(error) => Err(format!("database: {error}")),
         }
     };
@@ -67,7 +79,10 @@ pub async fn wait_for(
 }
 
 fn options(process: &str, max_connections: u32) -> ConnectOptions {
-    ConnectOptions { max_connections, application_name: format!("patchbay-{process}") }
+    ConnectOptions {
+        max_connections,
+        application_name: format!("patchbay-{process}"),
+    }
 }
 
 /// How many migrations of this version the database lacks.

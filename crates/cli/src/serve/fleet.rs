@@ -33,16 +33,27 @@ pub async fn join(
     stop: &CancellationToken,
 ) -> Outcome<Option<Fleet>> {
     let Some(redis) = &config.redis_url else {
-        return Err(Stop::usage(Problem::missing("redis_url", "a fleet passes hints and signals through Redis")));
+        return Err(Stop::usage(Problem::missing(
+            "redis_url",
+            "a fleet passes hints and signals through Redis",
+        )));
     };
-    let Some(db) = database::wait_for(config, process, readiness, stop).await? else { return Ok(None) };
+    let Some(db) = database::wait_for(config, process, readiness, stop).await? else {
+        return Ok(None);
+    };
     let store = Store::new(db, Arc::new(SystemClock));
     let deployment = store.deployment_id().await?;
     let hints = RedisHints::open(redis.0.expose(), deployment)
         .await
         .map_err(|error| Stop::usage(format!("redis_url: {error}")))?;
     if let Err(away) = hints.ping().await {
-        tracing::warn!("Redis does not answer ({away}): work goes on from the database until it does");
+        tracing::warn!(
+            "Redis does not answer ({away}): work goes on from the database until it does"
+        );
     }
-    Ok(Some(Fleet { store, hints: Arc::new(hints), deployment }))
+    Ok(Some(Fleet {
+        store,
+        hints: Arc::new(hints),
+        deployment,
+    }))
 }

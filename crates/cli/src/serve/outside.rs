@@ -14,15 +14,27 @@ use crate::exit::{Outcome, Stop};
 
 /// The providers of this process.
 pub fn providers(config: &Config) -> Outcome<Registry> {
-    config.provider_base_urls.0.iter().try_fold(Registry::builtin(), |registry, (key, url)| {
-        registry.with_base_url(key, url.clone()).map_err(|error| Stop::usage(format!("providers.{key}.base_url: {error}")))
-    })
+    config
+        .provider_base_urls
+        .0
+        .iter()
+        .try_fold(Registry::builtin(), |registry, (key, url)| {
+            registry
+                .with_base_url(key, url.clone())
+                .map_err(|error| Stop::usage(format!("providers.{key}.base_url: {error}")))
+        })
 }
 
 /// The one HTTP client for everything abroad.
 pub fn outbound(config: &Config) -> Outcome<Arc<Outbound>> {
-    let policy = AddressPolicy { allow: config.outbound_allow.0.clone() };
-    let outbound = Outbound::new(OutboundConfig { policy, ..OutboundConfig::default() }).map_err(Stop::internal)?;
+    let policy = AddressPolicy {
+        allow: config.outbound_allow.0.clone(),
+    };
+    let outbound = Outbound::new(OutboundConfig {
+        policy,
+        ..OutboundConfig::default()
+    })
+    .map_err(Stop::internal)?;
     Ok(Arc::new(outbound))
 }
 

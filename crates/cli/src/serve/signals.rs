@@ -24,8 +24,14 @@ pub struct Stopping {
 
 /// Listens for the signals. Must be called inside the runtime.
 pub fn listen() -> std::io::Result<Stopping> {
-    let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let stopping = Stopping { stop: CancellationToken::new(), hurry: CancellationToken::new() };
+    let signals = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let stopping = Stopping {
+        stop: CancellationToken::new(),
+        hurry: CancellationToken::new(),
+    };
     tokio::spawn(obey(signals, stopping.clone()));
     Ok(stopping)
 }

@@ -27,20 +27,30 @@ impl Running for VitalSigns {
             return Err("the database has not taken this process's lease".into());
         }
         let reports = self.scheduler.iter().flat_map(|reports| reports.all());
-        match reports.into_iter().find_map(|(duty, report)| Some((duty, report.last_error?))) {
+        match reports
+            .into_iter()
+            .find_map(|(duty, report)| Some((duty, report.last_error?)))
+        {
             Some((duty, error)) => Err(format!("the duty `{duty}` fails: {error}")),
             None => Ok(()),
         }
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
-        let worker = self.worker.iter().flat_map(|(_, metrics)| metrics.numbers());
-        let mut counters: Vec<(String, u64)> =
-            worker.map(|(name, number)| (format!("patchbay_worker_{name}_total"), number)).collect();
+        let worker = self
+            .worker
+            .iter()
+            .flat_map(|(_, metrics)| metrics.numbers());
+        let mut counters: Vec<(String, u64)> = worker
+            .map(|(name, number)| (format!("patchbay_worker_{name}_total"), number))
+            .collect();
         for (duty, report) in self.scheduler.iter().flat_map(|reports| reports.all()) {
             let duty = duty.replace(['-', ' '], "_");
             counters.push((format!("patchbay_scheduler_{duty}_done_total"), report.done));
-            counters.push((format!("patchbay_scheduler_{duty}_errors_total"), report.errors));
+            counters.push((
+                format!("patchbay_scheduler_{duty}_errors_total"),
+                report.errors,
+            ));
         }
         counters
     }

@@ -28,14 +28,23 @@ impl WaitingRoom {
     /// Opens it on the same socket; the listener is given back for the API.
     pub fn open(listener: TcpListener, readiness: &Readiness) -> Outcome<(Self, TcpListener)> {
         let socket = listener.into_std()?;
-        let (ours, theirs) = (TcpListener::from_std(socket.try_clone()?)?, TcpListener::from_std(socket)?);
+        let (ours, theirs) = (
+            TcpListener::from_std(socket.try_clone()?)?,
+            TcpListener::from_std(socket)?,
+        );
         let close = CancellationToken::new();
         let app = Router::new()
-            .route("/healthz", get(async || Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))))
+            .route(
+                "/healthz",
+                get(async || Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))),
+            )
             .fallback(come_again)
             .with_state(readiness.clone());
-        let serving =
-            tokio::spawn(axum::serve(ours, app).with_graceful_shutdown(close.clone().cancelled_owned()).into_future());
+        let serving = tokio::spawn(
+            axum::serve(ours, app)
+                .with_graceful_shutdown(close.clone().cancelled_owned())
+                .into_future(),
+        );
         Ok((Self { close, serving }, theirs))
     }
 
@@ -44,18 +53,33 @@ impl WaitingRoom {
         self.close.cancel();
         match self.serving.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "answering while waiting for the database failed"),
-            Err(error) => tracing::warn!(%error, "answering while waiting for the database ended early"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "answering while waiting for the database failed")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "answering while waiting for the database ended early")
+            }
         }
     }
 }
 
 async fn come_again(State(readiness): State<Readiness>) -> Response {
-    let why = readiness.answer().err().unwrap_or_else(|| "starting".to_owned());
+    let why = readiness
+        .answer()
+        .err()
+        .unwrap_or_else(|| "starting".to_owned());
     let problem = json!({
         "type": "/problems/unavailable", "title": "Patchbay is starting", "status": 503,
         "detail": format!("{why}. Nothing was changed; repeat the request after the seconds that Retry-After says."),
     });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::RETRY_AFTER, COME_AGAIN_SECONDS)];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, problem.to_string()).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, "application/problem+json"),
+        (header::RETRY_AFTER, COME_AGAIN_SECONDS),
+    ];
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        headers,
+        problem.to_string(),
+    )
+        .into_response()
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::outside;
+use crate::exit::Outcome;
 use futures::FutureExt;
 use patchbay_core::{
     clock::SystemClock,
@@ -15,8 +17,6 @@ use patchbay_core::{
     vault::{Keyring, Vault},
 };
 use patchbay_worker::{Connect, Context, WorkerDeps};
-use super::outside;
-use crate::exit::Outcome;
 
 /// What job bodies work with.
 pub fn context(
@@ -48,7 +48,10 @@ fn lease_connection(kind: &str, url: String) -> Connect {
     Arc::new(move || {
         let (url, application_name) = (url.clone(), application_name.clone());
         async move {
-            let options = ConnectOptions { max_connections: 1, application_name };
+            let options = ConnectOptions {
+                max_connections: 1,
+                application_name,
+            };
             let db = connect(&url, options).await?;
             Ok(Store::new(db, Arc::new(SystemClock)))
         }
@@ -59,6 +62,7 @@ fn lease_connection(kind: &str, url: String) -> Connect {
 /// The name of this machine, for operators; a file, because a system call would need
 /// another dependency.
 pub fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }

@@ -61,8 +61,15 @@ pub enum Reader {
 
 impl Reader {
     /// Every reader.
-    pub const ALL: [Self; 7] =
-        [Self::Up, Self::Api, Self::Worker, Self::Scheduler, Self::Admin, Self::Keys, Self::Client];
+    pub const ALL: [Self; 7] = [
+        Self::Up,
+        Self::Api,
+        Self::Worker,
+        Self::Scheduler,
+        Self::Admin,
+        Self::Keys,
+        Self::Client,
+    ];
 
     /// The name in the reference.
     #[must_use]
@@ -83,7 +90,11 @@ impl Setting {
     /// Its environment variable: `PATCHBAY_WORKER__QUEUES`.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("{}{}", source::PREFIX, self.key.replace('.', "__").to_uppercase())
+        format!(
+            "{}{}",
+            source::PREFIX,
+            self.key.replace('.', "__").to_uppercase()
+        )
     }
 
     /// Its flag without the dashes: `worker-queues`. That of a setting with a `*`
@@ -104,7 +115,8 @@ impl Setting {
         loop {
             match (pattern.next(), parts.next()) {
                 (None, None) => return true,
-                (Some(expected), Some(part)) if expected == part || (expected == "*" && !part.is_empty()) => {}
+                (Some(expected), Some(part))
+                    if expected == part || (expected == "*" && !part.is_empty()) => {}
                 (Some(_), _) | (None, Some(_)) => return false,
             }
         }

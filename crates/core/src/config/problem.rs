@@ -18,7 +18,11 @@ pub struct Problem(String);
 impl Problem {
     /// A value that its setting does not accept.
     pub(super) fn wrong(setting: &Setting, given: &Given, why: &str) -> Self {
-        let shown = if setting.secret { MASK } else { given.text.as_str() };
+        let shown = if setting.secret {
+            MASK
+        } else {
+            given.text.as_str()
+        };
         Self(format!(
             "{} ({}): `{shown}` {why}; allowed: {}",
             given.key, given.source, setting.allowed
@@ -27,9 +31,14 @@ impl Problem {
 
     /// A setting that does not exist.
     pub(super) fn unknown(given: &Given) -> Self {
-        let advice = nearest(&given.key)
-            .map_or_else(|| "see `patchbay config --help`".to_owned(), |name| format!("did you mean `{name}`?"));
-        Self(format!("{} ({}): there is no such setting; {advice}", given.key, given.source))
+        let advice = nearest(&given.key).map_or_else(
+            || "see `patchbay config --help`".to_owned(),
+            |name| format!("did you mean `{name}`?"),
+        );
+        Self(format!(
+            "{} ({}): there is no such setting; {advice}",
+            given.key, given.source
+        ))
     }
 
     /// A file that cannot be read.
@@ -42,10 +51,16 @@ impl Problem {
     pub fn missing(key: &str, what_for: &str) -> Self {
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
         let ways = setting.map_or_else(String::new, |setting| {
-            format!("; set `{key}` in the file, {}, or --{}", setting.variable(), setting.flag())
+            format!(
+                "; set `{key}` in the file, {}, or --{}",
+                setting.variable(),
+                setting.flag()
+            )
         });
         let allowed = setting.map_or("", |setting| setting.allowed);
-        Self(format!("{key} is not set: {what_for}{ways}; allowed: {allowed}"))
+        Self(format!(
+            "{key} is not set: {what_for}{ways}; allowed: {allowed}"
+        ))
     }
 }
 
@@ -58,7 +73,9 @@ impl fmt::Display for Problem {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the configuration is wrong")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

@@ -26,10 +26,22 @@ Three variables are no settings: `PATCHBAY_CONFIG` (above), `PATCHBAY_URL` and `
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
     for setting in SETTINGS {
-        let readers: Vec<String> = setting.read_by.iter().map(|reader| format!("`{}`", reader.name())).collect();
-        let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
+        let readers: Vec<String> = setting
+            .read_by
+            .iter()
+            .map(|reader| format!("`{}`", reader.name()))
+            .collect();
+        let default = if setting.default.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("`{}`", setting.default)
+        };
         let doc: Vec<&str> = setting.doc.lines().map(str::trim).collect();
-        let value = if setting.is_pattern() { " NAME=VALUE" } else { " VALUE" };
+        let value = if setting.is_pattern() {
+            " NAME=VALUE"
+        } else {
+            " VALUE"
+        };
         // Writing into a String cannot fail.
         write!(
             page,

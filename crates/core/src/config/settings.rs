@@ -7,7 +7,9 @@ use super::{
     Loaded, Problem, Reader, Setting,
     declare::settings,
     source::Given,
-    value::{AllowList, BaseUrls, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value},
+    value::{
+        AllowList, BaseUrls, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value,
+    },
 };
 use crate::vault::SealingPublicKey;
 

@@ -24,9 +24,21 @@ pub(super) trait Value: Sized {
     fn shown(&self) -> String;
 
     /// The strongest value given for the setting, or its default.
-    fn read(setting: &Setting, given: &[Given], rows: &mut Vec<Row>, problems: &mut Vec<Problem>) -> Option<Self> {
-        let default = Given { key: setting.key.into(), text: setting.default.into(), source: Source::Default };
-        let strongest = given.iter().rfind(|one| setting.matches(&one.key)).unwrap_or(&default);
+    fn read(
+        setting: &Setting,
+        given: &[Given],
+        rows: &mut Vec<Row>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
+        let default = Given {
+            key: setting.key.into(),
+            text: setting.default.into(),
+            source: Source::Default,
+        };
+        let strongest = given
+            .iter()
+            .rfind(|one| setting.matches(&one.key))
+            .unwrap_or(&default);
         match Self::parse(&strongest.text) {
             Ok(value) => {
                 rows.push(Row {
@@ -49,7 +61,11 @@ impl<T: Value> Value for Option<T> {
     const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            T::parse(text).map(Some)
+        }
     }
 
     fn shown(&self) -> String {
@@ -63,7 +79,8 @@ impl Value for PathBuf {
     fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("~/") {
             Some(rest) => {
-                let home = std::env::home_dir().ok_or("begins with ~/, but this user has no home folder")?;
+                let home = std::env::home_dir()
+                    .ok_or("begins with ~/, but this user has no home folder")?;
                 Ok(home.join(rest))
             }
             None if text.is_empty() => Err("is empty".into()),
@@ -77,10 +94,12 @@ impl Value for PathBuf {
 }
 
 impl Value for SocketAddr {
-    const ALLOWED: &'static str = "ADDRESS:PORT, such as 127.0.0.1:7420 or [::]:7420; port 0 picks a free one";
+    const ALLOWED: &'static str =
+        "ADDRESS:PORT, such as 127.0.0.1:7420 or [::]:7420; port 0 picks a free one";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "is not an address with a port".into())
+        text.parse()
+            .map_err(|_| "is not an address with a port".into())
     }
 
     fn shown(&self) -> String {
@@ -93,7 +112,11 @@ impl Value for u32 {
 
     fn parse(text: &str) -> Result<Self, String> {
         let number = text.parse::<Self>().map_err(|_| "is not a whole number")?;
-        if (1..=1000).contains(&number) { Ok(number) } else { Err("is out of range".into()) }
+        if (1..=1000).contains(&number) {
+            Ok(number)
+        } else {
+            Err("is out of range".into())
+        }
     }
 
     fn shown(&self) -> String {
@@ -123,7 +146,8 @@ impl Value for DatabaseUrl {
 pub struct RedisUrl(pub Secret);
 
 impl Value for RedisUrl {
-    const ALLOWED: &'static str = "redis://[USER:PASSWORD@]HOST:PORT[/NUMBER], or rediss:// for TLS";
+    const ALLOWED: &'static str =
+        "redis://[USER:PASSWORD@]HOST:PORT[/NUMBER], or rediss:// for TLS";
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -145,12 +169,18 @@ fn server_url(text: &str, schemes: &[&str]) -> Result<Secret, String> {
 
 /// The address with its password and query masked: both may hold secrets.
 fn without_password(secret: &Secret) -> String {
-    let Ok(mut url) = Url::parse(secret.expose()) else { return "••••".into() };
+    let Ok(mut url) = Url::parse(secret.expose()) else {
+        return "••••".into();
+    };
     let masked = url.password().is_none() || url.set_password(Some("xxxx")).is_ok();
     if url.query().is_some() {
         url.set_query(Some("xxxx"));
     }
-    if masked { url.to_string().replace("xxxx", "••••") } else { "••••".into() }
+    if masked {
+        url.to_string().replace("xxxx", "••••")
+    } else {
+        "••••".into()
+    }
 }
 
 /// A length of time.
@@ -171,7 +201,11 @@ impl Value for Period {
             "" => return Err("has no unit".into()),
             unit => return Err(format!("has the unit {unit}")),
         };
-        if period > Duration::from_secs(3600) { Err("is too long".into()) } else { Ok(Self(period)) }
+        if period > Duration::from_secs(3600) {
+            Err("is too long".into())
+        } else {
+            Ok(Self(period))
+        }
     }
 
     fn shown(&self) -> String {
@@ -192,13 +226,22 @@ impl Value for Slots {
     fn parse(text: &str) -> Result<Self, String> {
         let mut slots = BTreeMap::new();
         for part in text.split(',').map(str::trim) {
-            let (name, number) = part.split_once('=').ok_or_else(|| format!("has the part `{part}` without `=`"))?;
+            let (name, number) = part
+                .split_once('=')
+                .ok_or_else(|| format!("has the part `{part}` without `=`"))?;
             let queue = Queue::ALL
                 .into_iter()
                 .find(|queue| queue.name() == name.trim())
-                .ok_or_else(|| format!("names the queue `{}`, which does not exist", name.trim()))?;
-            let count = number.trim().parse::<usize>().ok().filter(|count| (1..=MOST_SLOTS).contains(count));
-            let count = count.ok_or_else(|| format!("gives {} `{}` slots", queue.name(), number.trim()))?;
+                .ok_or_else(|| {
+                    format!("names the queue `{}`, which does not exist", name.trim())
+                })?;
+            let count = number
+                .trim()
+                .parse::<usize>()
+                .ok()
+                .filter(|count| (1..=MOST_SLOTS).contains(count));
+            let count =
+                count.ok_or_else(|| format!("gives {} `{}` slots", queue.name(), number.trim()))?;
             if slots.insert(queue, count).is_some() {
                 return Err(format!("names {} twice", queue.name()));
             }
@@ -207,7 +250,11 @@ impl Value for Slots {
     }
 
     fn shown(&self) -> String {
-        let parts: Vec<String> = self.0.iter().map(|(queue, slots)| format!("{}={slots}", queue.name())).collect();
+        let parts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(queue, slots)| format!("{}={slots}", queue.name()))
+            .collect();
         parts.join(",")
     }
 }
@@ -277,7 +324,10 @@ impl Value for AllowList {
         "host names, addresses and subnets with commas between: erp.internal,10.1.0.0/16,::1";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         let allowed = parts.map(|part| part.parse().map_err(|_| format!("has the part `{part}`")));
         allowed.collect::<Result<_, _>>().map(Self)
     }
@@ -286,7 +336,11 @@ impl Value for AllowList {
         if self.0.is_empty() {
             return "(none)".into();
         }
-        self.0.iter().map(Allowed::to_string).collect::<Vec<_>>().join(",")
+        self.0
+            .iter()
+            .map(Allowed::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -317,24 +371,39 @@ impl Value for BaseUrls {
         "(none)".into()
     }
 
-    fn read(setting: &Setting, given: &[Given], rows: &mut Vec<Row>, problems: &mut Vec<Problem>) -> Option<Self> {
+    fn read(
+        setting: &Setting,
+        given: &[Given],
+        rows: &mut Vec<Row>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Self> {
         let mut strongest: BTreeMap<&str, &Given> = BTreeMap::new();
         for one in given.iter().filter(|one| setting.matches(&one.key)) {
             strongest.insert(&one.key, one);
         }
         let mut urls = BTreeMap::new();
         for (key, one) in strongest {
-            let Some(name) = key.split('.').nth(1) else { continue };
+            let Some(name) = key.split('.').nth(1) else {
+                continue;
+            };
             match Url::parse(&one.text) {
                 Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                    rows.push(Row { key: key.into(), value: url.to_string(), source: one.source.clone() });
+                    rows.push(Row {
+                        key: key.into(),
+                        value: url.to_string(),
+                        source: one.source.clone(),
+                    });
                     urls.insert(name.to_owned(), url);
                 }
                 Ok(_) | Err(_) => problems.push(Problem::wrong(setting, one, "is no web address")),
             }
         }
         if urls.is_empty() {
-            rows.push(Row { key: setting.key.into(), value: "(none)".into(), source: Source::Default });
+            rows.push(Row {
+                key: setting.key.into(),
+                value: "(none)".into(),
+                source: Source::Default,
+            });
         }
         Some(Self(urls))
     }

@@ -12,7 +12,9 @@ pub async fn look(inputs: &Inputs, url: Option<&str>, key: Option<&str>) -> Vec<
         Err(stop) => return vec![Check::skipped("api", stop.to_string())],
     };
     let reached = match client.readiness().await {
-        Ok((status, _)) if status.is_success() => Check::ok("api", format!("ready at {}", client.url())),
+        Ok((status, _)) if status.is_success() => {
+            Check::ok("api", format!("ready at {}", client.url()))
+        }
         Ok((status, said)) => {
             return vec![Check::broken(
                 "api",
@@ -21,12 +23,20 @@ pub async fn look(inputs: &Inputs, url: Option<&str>, key: Option<&str>) -> Vec<
             )];
         }
         Err(stop) => {
-            return vec![Check::broken("api", stop.to_string(), "start it: `patchbay up`, or `patchbay api` for a fleet")];
+            return vec![Check::broken(
+                "api",
+                stop.to_string(),
+                "start it: `patchbay up`, or `patchbay api` for a fleet",
+            )];
         }
     };
     let key = match client.get::<Value>("/providers", &[]).await {
         Ok(_) => Check::ok("api key", "accepted"),
-        Err(stop) => Check::broken("api key", stop.to_string(), "make one: `patchbay key create --help`"),
+        Err(stop) => Check::broken(
+            "api key",
+            stop.to_string(),
+            "make one: `patchbay key create --help`",
+        ),
     };
     vec![reached, key]
 }

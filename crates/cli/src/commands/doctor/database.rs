@@ -20,18 +20,31 @@ pub async fn look(config: &Config) -> Vec<Check> {
     let db = match database::postgres(config, "doctor").await {
         Ok(db) => db,
         Err(stop) => {
-            let advice = "is the server running and reachable from here, and do name and password fit?";
+            let advice =
+                "is the server running and reachable from here, and do name and password fit?";
             return vec![Check::broken("database", stop.to_string(), advice)];
         }
     };
-    vec![Check::ok("database", "answers"), migrations(&db).await, clock(db).await]
+    vec![
+        Check::ok("database", "answers"),
+        migrations(&db).await,
+        clock(db).await,
+    ]
 }
 
 async fn migrations(db: &DatabaseConnection) -> Check {
     match database::pending(db).await {
         Ok(0) => Check::ok("migrations", "up to date"),
-        Ok(count) => Check::broken("migrations", format!("{count} are missing"), "run `patchbay migrate`"),
-        Err(error) => Check::broken("migrations", error.to_string(), "may this user read the tables?"),
+        Ok(count) => Check::broken(
+            "migrations",
+            format!("{count} are missing"),
+            "run `patchbay migrate`",
+        ),
+        Err(error) => Check::broken(
+            "migrations",
+            error.to_string(),
+            "may this user read the tables?",
+        ),
     }
 }
 
@@ -63,7 +76,13 @@ mod tests {
     #[test]
     fn clocks_that_are_far_apart_are_a_warning() {
         let now = DateTime::UNIX_EPOCH;
-        assert_eq!(apart(now + TimeDelta::milliseconds(1_999), now, now).status, Status::Ok);
-        assert_eq!(apart(now - TimeDelta::seconds(3), now, now).status, Status::Warning);
+        assert_eq!(
+            apart(now + TimeDelta::milliseconds(1_999), now, now).status,
+            Status::Ok
+        );
+        assert_eq!(
+            apart(now - TimeDelta::seconds(3), now, now).status,
+            Status::Warning
+        );
     }
 }

@@ -10,13 +10,27 @@ pub fn look(config: &Config, is_fleet: bool) -> Vec<Check> {
     let path = match (&config.keyring_file, is_fleet) {
         (Some(path), _) => path,
         (None, false) if own.exists() => &own,
-        (None, _) => return vec![Check::skipped("keyring", "none here; only workers need one")],
+        (None, _) => {
+            return vec![Check::skipped(
+                "keyring",
+                "none here; only workers need one",
+            )];
+        }
     };
     let keyring = match outside::keyring(path) {
         Ok(keyring) => keyring,
-        Err(stop) => return vec![Check::broken("keyring", stop.to_string(), "without it no credential opens")],
+        Err(stop) => {
+            return vec![Check::broken(
+                "keyring",
+                stop.to_string(),
+                "without it no credential opens",
+            )];
+        }
     };
-    let whole = Check::ok("keyring", format!("{} is whole and private", path.display()));
+    let whole = Check::ok(
+        "keyring",
+        format!("{} is whole and private", path.display()),
+    );
     match &config.sealing_public_key {
         Some(public) if public == keyring.sealing_public() => {
             vec![whole, Check::ok("sealing key", "belongs to the keyring")]

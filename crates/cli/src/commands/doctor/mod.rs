@@ -46,19 +46,39 @@ pub enum Status {
 
 impl Check {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Ok, found: found.into(), advice: String::new() }
+        Self {
+            name,
+            status: Status::Ok,
+            found: found.into(),
+            advice: String::new(),
+        }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, status: Status::Warning, found: found.into(), advice: advice.into() }
+        Self {
+            name,
+            status: Status::Warning,
+            found: found.into(),
+            advice: advice.into(),
+        }
     }
 
     fn broken(name: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { name, status: Status::Broken, found: found.into(), advice: advice.into() }
+        Self {
+            name,
+            status: Status::Broken,
+            found: found.into(),
+            advice: advice.into(),
+        }
     }
 
     fn skipped(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, status: Status::Skipped, found: found.into(), advice: String::new() }
+        Self {
+            name,
+            status: Status::Skipped,
+            found: found.into(),
+            advice: String::new(),
+        }
     }
 
     fn line(&self) -> String {
@@ -68,7 +88,11 @@ impl Check {
             Status::Broken => "BROKEN ",
             Status::Skipped => "-      ",
         };
-        let advice = if self.advice.is_empty() { String::new() } else { format!("\n{:>24}-> {}", "", self.advice) };
+        let advice = if self.advice.is_empty() {
+            String::new()
+        } else {
+            format!("\n{:>24}-> {}", "", self.advice)
+        };
         format!("{mark}  {:<14} {}{advice}", self.name, self.found)
     }
 }
@@ -80,18 +104,34 @@ pub async fn run(inputs: &Inputs, url: Option<&str>, key: Option<&str>, format: 
             checks.push(Check::ok("configuration", source(inputs)));
             checks.extend(look(&loaded.config).await);
         }
-        Err(error) => checks.push(Check::broken("configuration", error.to_string(), "correct what the lines above name")),
+        Err(error) => checks.push(Check::broken(
+            "configuration",
+            error.to_string(),
+            "correct what the lines above name",
+        )),
     }
     checks.extend(api::look(inputs, url, key).await);
-    let broken = checks.iter().filter(|check| check.status == Status::Broken).count();
+    let broken = checks
+        .iter()
+        .filter(|check| check.status == Status::Broken)
+        .count();
     match format {
         Format::Json => output::say_json(&checks)?,
-        Format::Text => output::say(&checks.iter().map(Check::line).collect::<Vec<_>>().join("\n"))?,
+        Format::Text => output::say(
+            &checks
+                .iter()
+                .map(Check::line)
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )?,
     }
     match broken {
         0 => Ok(()),
         1 => Err(Stop::new(Exit::Unhealthy, "one thing is broken")),
-        count => Err(Stop::new(Exit::Unhealthy, format!("{count} things are broken"))),
+        count => Err(Stop::new(
+            Exit::Unhealthy,
+            format!("{count} things are broken"),
+        )),
     }
 }
 
@@ -122,6 +162,9 @@ mod tests {
     #[test]
     fn a_broken_thing_says_what_to_do() {
         let line = Check::broken("redis", "does not answer", "start it").line();
-        assert_eq!(line, "BROKEN   redis          does not answer\n                        -> start it");
+        assert_eq!(
+            line,
+            "BROKEN   redis          does not answer\n                        -> start it"
+        );
     }
 }
