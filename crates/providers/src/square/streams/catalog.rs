@@ -6,11 +6,11 @@
 //! is later than that. A full run asks for `latest_time` before it lists, for the same reason.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     super::{client::Client, shape},
-    read_back, rfc3339, since, stored,
+    read_back, records, rfc3339, since, stored,
 };
 use crate::{
     error::ProviderError,
@@ -41,14 +41,6 @@ struct Position {
     latest_time: String,
 }
 
-#[derive(Deserialize)]
-struct Objects {
-    #[serde(default)]
-    objects: Vec<Value>,
-    cursor: Option<String>,
-    latest_time: Option<String>,
-}
-
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
     let position: Option<Position> = read_back(&pull.position, "position")?;
     match since::<Cursor>(pull)? {
@@ -67,7 +59,7 @@ async fn everything(
         None => {
             let probe =
                 json!({ "object_types": ["ITEM"], "include_deleted_objects": true, "limit": 1 });
-            let probe: Objects = client.post("/v2/catalog/search", &probe).await?;
+            let probe = client.post("/v2/catalog/search", &probe).await?;
             // A seller without a catalog has no latest time: then this run's start is one.
             Position {
                 walk: Walk::default(),
@@ -80,12 +72,8 @@ async fn everything(
     if let Some(cursor) = &walk.cursor {
         query.push(("cursor", cursor));
     }
-    let answer: Objects = client.get("/v2/catalog/list", &query).await?;
-    let records = answer
-        .objects
-        .into_iter()
-        .map(shape::catalog::record)
-        .collect::<Result<Vec<_>, _>>()?;
+    let answer = client.get("/v2/catalog/list", &query).await?;
+    let records = records(answer.rows, shape::catalog::record)?;
     page(walk, records, answer.cursor, latest_time, true)
 }
 
@@ -107,13 +95,9 @@ async fn changes(
     if let Some(cursor) = &walk.cursor {
         search["cursor"] = json!(cursor);
     }
-    let answer: Objects = client.post("/v2/catalog/search", &search).await?;
+    let answer = client.post("/v2/catalog/search", &search).await?;
     let latest_time = known.or(answer.latest_time).unwrap_or(since.latest_time);
-    let records = answer
-        .objects
-        .into_iter()
-        .map(shape::catalog::record)
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = records(answer.rows, shape::catalog::record)?;
     page(walk, records, answer.cursor, latest_time, false)
 }
 

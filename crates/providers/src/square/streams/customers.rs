@@ -3,11 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    super::{client::Client, shape},
-    OVERLAP, read_back, rfc3339, since, stored,
+    super::{answer::Answer, client::Client, shape},
+    OVERLAP, read_back, records, rfc3339, since, stored,
 };
 use crate::{
     error::ProviderError,
@@ -16,20 +16,12 @@ use crate::{
 };
 
 /// Most customers of a page.
-const LIMIT: &str = "100";
+const LIMIT: u32 = 100;
 
 /// Where the stream stands between runs.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     until: DateTime<Utc>,
-}
-
-#[derive(Deserialize)]
-struct Customers {
-    #[serde(default)]
-    customers: Vec<Value>,
-    cursor: Option<String>,
-    count: Option<u64>,
 }
 
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
@@ -40,11 +32,7 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
         Some(Cursor { until }) => changes(client, until, &walk).await?,
         None => everything(client, &walk).await?,
     };
-    let records = answer
-        .customers
-        .into_iter()
-        .map(shape::customers::record)
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = records(answer.rows, shape::customers::record)?;
     let (next, cursor) = match walk.after(&records, answer.cursor)? {
         Some(walk) => (Some(stored(&walk)), None),
         None => (
@@ -63,9 +51,10 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     })
 }
 
-async fn everything(client: &Client<'_>, walk: &Walk) -> Result<Customers, ProviderError> {
+async fn everything(client: &Client<'_>, walk: &Walk) -> Result<Answer, ProviderError> {
+    let limit = LIMIT.to_string();
     let mut query = vec![
-        ("limit", LIMIT),
+        ("limit", limit.as_str()),
         ("sort_field", "CREATED_AT"),
         ("sort_order", "ASC"),
         ("count", "true"),
@@ -80,9 +69,9 @@ async fn changes(
     client: &Client<'_>,
     until: DateTime<Utc>,
     walk: &Walk,
-) -> Result<Customers, ProviderError> {
+) -> Result<Answer, ProviderError> {
     let mut search = json!({
-        "limit": 100,
+        "limit": LIMIT,
         "count": true,
         "query": {
             "filter": { "updated_at": { "start_at": rfc3339(until - OVERLAP) } },

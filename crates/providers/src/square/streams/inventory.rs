@@ -3,11 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     super::{client::Client, shape},
-    OVERLAP, filter, read_back, rfc3339, since, stored,
+    OVERLAP, filter, read_back, records, rfc3339, since, stored,
 };
 use crate::{
     error::ProviderError,
@@ -26,13 +26,6 @@ struct Cursor {
     locations: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Counts {
-    #[serde(default)]
-    counts: Vec<Value>,
-    cursor: Option<String>,
-}
-
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
     let walk: Walk = read_back(&pull.position, "position")?.unwrap_or_default();
     let locations = filter(client.session);
@@ -47,14 +40,10 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     if let Some(cursor) = &walk.cursor {
         request["cursor"] = json!(cursor);
     }
-    let answer: Counts = client
+    let answer = client
         .post("/v2/inventory/counts/batch-retrieve", &request)
         .await?;
-    let records = answer
-        .counts
-        .into_iter()
-        .map(shape::inventory::record)
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = records(answer.rows, shape::inventory::record)?;
     let (next, cursor) = match walk.after(&records, answer.cursor)? {
         Some(walk) => (Some(stored(&walk)), None),
         None => (

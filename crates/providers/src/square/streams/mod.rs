@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::client::Location;
 use crate::{
     error::ProviderError,
-    provider::{Pull, PullMode},
+    provider::{Pull, PullMode, PulledRecord},
     session::Session,
 };
 
@@ -81,6 +81,14 @@ fn read_back<T: DeserializeOwned>(
                 "Run a full sync of the stream: it writes a new one.",
             )
         })
+}
+
+/// Rows of Square's as records.
+fn records(
+    rows: Vec<Value>,
+    read: fn(Value) -> Result<PulledRecord, ProviderError>,
+) -> Result<Vec<PulledRecord>, ProviderError> {
+    rows.into_iter().map(read).collect()
 }
 
 fn stored<T: Serialize>(value: &T) -> Value {

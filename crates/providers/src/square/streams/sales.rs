@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{client::Client, shape},
-    chosen_locations, read_back, rfc3339, stored,
+    chosen_locations, read_back, records, rfc3339, stored,
 };
 use crate::{
     error::ProviderError,
@@ -59,13 +59,6 @@ struct Group {
     since: Option<DateTime<Utc>>,
 }
 
-#[derive(Deserialize)]
-struct Orders {
-    #[serde(default)]
-    orders: Vec<Value>,
-    cursor: Option<String>,
-}
-
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
     let cursor: Option<Cursor> = match pull.mode {
         PullMode::Incremental => read_back(&pull.cursor, "cursor")?,
@@ -100,15 +93,11 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     } = position;
     let (records, next) = match groups.first() {
         Some(group) => {
-            let orders: Orders = client
+            let answer = client
                 .post("/v2/orders/search", &search(group, pull, &walk))
                 .await?;
-            let records = orders
-                .orders
-                .into_iter()
-                .map(shape::sales::record)
-                .collect::<Result<Vec<_>, _>>()?;
-            let next = walk.after(&records, orders.cursor)?;
+            let records = records(answer.rows, shape::sales::record)?;
+            let next = walk.after(&records, answer.cursor)?;
             (records, next)
         }
         None => (Vec::new(), None),
