@@ -22,7 +22,7 @@ use crate::{
 /// Bytes that a body may have.
 pub const LIMIT: usize = 1024 * 1024;
 
-/// A body as `T`. An empty body counts as `{}`.
+/// A body as `T`. No body, or `null`, counts as `{}`.
 #[derive(Debug)]
 pub struct Body<T> {
     /// The checked value.
@@ -112,7 +112,15 @@ fn parse(headers: &HeaderMap, bytes: &[u8]) -> Result<Value, Problem> {
             "The body is not declared as JSON. Send `Content-Type: application/json`.",
         ));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
+    let read: Result<Value, _> = serde_json::from_slice(bytes);
+    let read = read.map(|value| {
+        if value.is_null() {
+            Value::Object(Map::new())
+        } else {
+            value
+        }
+    });
+    read.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Problem::new(
             Kind::MalformedJson,

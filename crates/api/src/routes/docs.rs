@@ -97,6 +97,7 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi) {
                 ("401", "No valid API key"),
                 ("403", "The key's role is not enough"),
                 ("503", "The database is away; see `Retry-After`"),
+                ("default", "Any other refusal; `type` says which"),
             ] {
                 let content = ContentBuilder::new()
                     .schema(Some(utoipa::openapi::Ref::from_schema_name("Problem")))

@@ -10,27 +10,36 @@ use axum::{
 use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::{Clock, ShiftedClock},
-    connection::Role,
-    hints::{Hints, MemoryHints},
-    ids::{OrgId, ProcessId},
+    connection::{ConnectionStatus, Role},
+    entities::job::Model as Job,
+    failure::{Failure, FailureKind},
+    hints::{Hints, MemoryHints, Signal},
+    ids::{ConnectionId, CredentialId, JobId, OrgId, ProcessId},
+    job::{JobKind, Lease, NewJob, Queue, SealedArgs, Settle, Settlement},
+    progress::Progress,
     store::{
         Store,
         connect::{ConnectOptions, connect},
+        connections::TestedAccount,
+        credentials::NewCredential,
     },
-    vault::Keyring,
+    vault::{Keyring, Vault},
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
 use patchbay_providers::Registry;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
+
+/// A credential that must show up nowhere.
+pub const SECRET: &str = "EAAA-very-secret-token-0123456789";
 
 /// Everything a test talks to.
 pub struct Desk {
     pub store: Store,
     pub hints: Arc<dyn Hints>,
     pub clock: ShiftedClock,
-    pub keyring: Keyring,
+    keyring_text: String,
     pub router: Router,
     pub org: OrgId,
     pub owner: String,
@@ -38,7 +47,7 @@ pub struct Desk {
     pub member: String,
     /// The owner key of another organization.
     pub stranger: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer.
@@ -60,7 +69,11 @@ impl Answer {
     /// The problem, if it is one of this kind.
     #[track_caller]
     pub fn problem(self, status: u16, slug: &str) -> Value {
-        assert_eq!(self.headers["content-type"], "application/problem+json", "{:#}", self.body);
+        assert_eq!(
+            self.headers["content-type"], "application/problem+json",
+            "{:#}",
+            self.body
+        );
         let body = self.expect(status);
         assert_eq!(body["type"], format!("/problems/{slug}"), "{body:#}");
         assert_eq!(body["status"], status);
@@ -72,7 +85,10 @@ impl Answer {
     pub fn pointers(self) -> Vec<String> {
         let body = self.problem(422, "validation");
         let errors = body["errors"].as_array().unwrap();
-        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The names of an invalid-query problem.
@@ -80,27 +96,42 @@ impl Answer {
     pub fn parameters(self) -> Vec<String> {
         let body = self.problem(400, "invalid-query");
         let errors = body["errors"].as_array().unwrap();
-        errors.iter().map(|error| error["parameter"].as_str().unwrap().to_owned()).collect()
+        errors
+            .iter()
+            .map(|error| error["parameter"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 pub async fn desk() -> Desk {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}/api.db", folder.path().display());
-    let options = ConnectOptions { max_connections: 4, application_name: "test".into() };
+    let options = ConnectOptions {
+        max_connections: 4,
+        application_name: "test".into(),
+    };
     let db = connect(&url, options).await.unwrap();
     Migrator::up(&db, None).await.unwrap();
     let clock = ShiftedClock::default();
     let store = Store::new(db, Arc::new(clock.clone()) as Arc<dyn Clock>);
     let hints: Arc<dyn Hints> = Arc::new(MemoryHints::new());
-    let keyring = Keyring::parse(&Keyring::generate()).unwrap();
+    let keyring_text = Keyring::generate().to_string();
+    let keyring = Keyring::parse(&keyring_text).unwrap();
 
     let tx = store.begin().await.unwrap();
     let org = store.create_org(&tx, "ours", "test").await.unwrap().id;
     let theirs = store.create_org(&tx, "theirs", "test").await.unwrap().id;
     let mut keys = Vec::new();
-    for (org, role) in [(org, Role::Owner), (org, Role::Viewer), (org, Role::Member), (theirs, Role::Owner)] {
-        let (_, key) = store.create_api_key(&tx, org, "test", role, "test").await.unwrap();
+    for (org, role) in [
+        (org, Role::Owner),
+        (org, Role::Viewer),
+        (org, Role::Member),
+        (theirs, Role::Owner),
+    ] {
+        let (_, key) = store
+            .create_api_key(&tx, org, "test", role, "test")
+            .await
+            .unwrap();
         keys.push(key.expose().to_owned());
     }
     tx.commit().await.unwrap();
@@ -112,7 +143,19 @@ pub async fn desk() -> Desk {
         sealing: keyring.sealing_public().clone(),
         providers: Arc::new(Registry::builtin()),
     });
-    Desk { store, hints, clock, keyring, router, org, owner, viewer, member, stranger, _folder: folder }
+    Desk {
+        store,
+        hints,
+        clock,
+        keyring_text,
+        router,
+        org,
+        owner,
+        viewer,
+        member,
+        stranger,
+        folder,
+    }
 }
 
 impl Desk {
@@ -129,7 +172,13 @@ impl Desk {
         self.ask_as(&self.owner, method, path, body).await
     }
 
-    pub async fn ask_as(&self, key: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn ask_as(
+        &self,
+        key: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = self.request(key, method, path);
         let body = match body {
             Some(body) => {
@@ -143,7 +192,10 @@ impl Desk {
 
     pub fn request(&self, key: &str, method: Method, path: &str) -> axum::http::request::Builder {
         let uri = format!("/api/integrations{path}");
-        Request::builder().method(method).uri(uri).header("authorization", format!("Bearer {key}"))
+        Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("authorization", format!("Bearer {key}"))
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
@@ -151,13 +203,200 @@ impl Desk {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// Where the database's files are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// A process that may claim jobs.
     pub async fn worker(&self) -> ProcessId {
         let me = ProcessId::new(self.store.clock());
-        self.store.jobs().register(me, "worker", "test").await.unwrap();
+        self.store
+            .jobs()
+            .register(me, "worker", "test")
+            .await
+            .unwrap();
         me
+    }
+
+    /// A connection of Square in a status: made through the API, moved there as a worker would.
+    pub async fn connection(&self, status: ConnectionStatus) -> ConnectionId {
+        let body = json!({ "provider": "square", "credential": { "access_token": SECRET } });
+        let made = self.post("/connections", body).await.expect(202);
+        let id: ConnectionId = made["connection"]["id"].as_str().unwrap().parse().unwrap();
+        if status == ConnectionStatus::Pending {
+            return id;
+        }
+        self.pass_test(id, made["job"]["id"].as_str().unwrap())
+            .await;
+        let tx = self.store.begin().await.unwrap();
+        let row = self
+            .store
+            .lock_connection(&tx, self.org, id)
+            .await
+            .unwrap()
+            .unwrap();
+        match status {
+            ConnectionStatus::Pending | ConnectionStatus::Active => {}
+            ConnectionStatus::Error | ConnectionStatus::Expired => {
+                let failure = Failure::new(FailureKind::Auth, "refused", "send another");
+                self.store
+                    .note_failure(&tx, &row, &failure, Some(status))
+                    .await
+                    .unwrap();
+            }
+            ConnectionStatus::Disabled => {
+                self.store
+                    .set_enabled(&tx, &row, false, "test")
+                    .await
+                    .unwrap();
+            }
+            ConnectionStatus::Disconnected => {
+                self.store.disconnect(&tx, &row, "test").await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        id
+    }
+
+    pub async fn active_connection(&self) -> ConnectionId {
+        self.connection(ConnectionStatus::Active).await
+    }
+
+    /// What a worker does when a test passed: credential stored, connection active, job done.
+    pub async fn pass_test(&self, connection: ConnectionId, job: &str) {
+        let vault = Vault::new(
+            Keyring::parse(&self.keyring_text).unwrap(),
+            self.store.deployment_id().await.unwrap(),
+        );
+        let job = self.claim(job.parse().unwrap()).await;
+        let sealed = SealedArgs {
+            bytes: job.sealed.clone().unwrap(),
+            key_id: job.sealed_key.clone().unwrap(),
+        };
+        let fields = vault.open_args(self.org, job.id, &sealed).unwrap();
+        let tx = self.store.begin().await.unwrap();
+        let row = self
+            .store
+            .lock_connection(&tx, self.org, connection)
+            .await
+            .unwrap()
+            .unwrap();
+        let id = CredentialId::new(self.store.clock());
+        let sealed = vault
+            .close_credential(&self.store, &tx, self.org, connection, id, &fields)
+            .await
+            .unwrap();
+        let new = NewCredential {
+            id,
+            sealed,
+            mask: json!(fields.masks()),
+            expires_at: None,
+            created_by: job.requested_by.clone(),
+        };
+        self.store
+            .replace_credential(&tx, self.org, connection, new)
+            .await
+            .unwrap();
+        let account = TestedAccount {
+            key: "M1".into(),
+            name: "Shop".into(),
+        };
+        self.store
+            .activate_connection(&tx, &row, job.args["config"].clone(), &account, "test")
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        self.end(
+            &job,
+            Settle::Succeed {
+                result: json!({ "account": "Shop" }),
+            },
+        )
+        .await;
+    }
+
+    /// A job that does nothing.
+    pub async fn noop_job(&self) -> Job {
+        let tx = self.store.begin().await.unwrap();
+        let new = NewJob::new(Some(self.org), JobKind::Noop, Queue::Maintenance, "test");
+        let job = self
+            .store
+            .jobs()
+            .enqueue(&tx, vec![new])
+            .await
+            .unwrap()
+            .remove(0)
+            .into_job();
+        tx.commit().await.unwrap();
+        job
+    }
+
+    /// Claims a job, as a worker does.
+    pub async fn claim(&self, id: JobId) -> Job {
+        let queue = self.store.job(self.org, id).await.unwrap().unwrap().queue;
+        let me = self.worker().await;
+        self.store
+            .jobs()
+            .claim(me, queue, &[id])
+            .await
+            .unwrap()
+            .remove(0)
+    }
+
+    /// Commits progress of a claimed job and tells the watchers.
+    pub async fn progress(&self, job: &Job, done: u64) {
+        let tx = self.store.begin().await.unwrap();
+        let lease = lease(job);
+        assert!(self.store.jobs().fence(&tx, lease).await.unwrap());
+        let progress = Progress {
+            stage: "counting".into(),
+            done,
+            unit: "things".into(),
+            ..Progress::default()
+        };
+        self.store
+            .jobs()
+            .checkpoint(&tx, lease, &progress, None)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        self.signal(job.id).await;
+    }
+
+    /// Ends a claimed job and tells the watchers.
+    pub async fn end(&self, job: &Job, end: Settle) {
+        let settled = self
+            .store
+            .jobs()
+            .settle(&[Settlement {
+                lease: lease(job),
+                end,
+            }])
+            .await
+            .unwrap();
+        assert_eq!(settled.len(), 1, "the lease was lost");
+        self.signal(job.id).await;
+    }
+
+    pub async fn signal(&self, job: JobId) {
+        self.hints
+            .signal(Signal::Job { org: self.org, job })
+            .await
+            .unwrap();
+    }
+}
+
+fn lease(job: &Job) -> Lease {
+    Lease {
+        job: job.id,
+        epoch: job.lease_epoch,
     }
 }

@@ -9,7 +9,10 @@ use serde_json::Value;
 fn the_committed_document_is_what_the_handlers_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
     let said = patchbay_api::openapi();
-    #[expect(clippy::disallowed_methods, reason = "a switch of this test, not a setting of the product")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a switch of this test, not a setting of the product"
+    )]
     if std::env::var_os("UPDATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &said).unwrap();
@@ -32,7 +35,10 @@ fn every_route_of_the_document_is_in_the_access_table_and_the_other_way_round() 
         }
     }
     // Redirects take any method and are in no document.
-    let table: BTreeSet<(String, String)> =
-        TABLE.iter().filter(|row| row.0 != "ANY").map(|row| (row.0.to_owned(), row.1.to_owned())).collect();
+    let table: BTreeSet<(String, String)> = TABLE
+        .iter()
+        .filter(|row| row.0 != "ANY")
+        .map(|row| (row.0.to_owned(), row.1.to_owned()))
+        .collect();
     assert_eq!(documented, table);
 }
