@@ -1,0 +1,73 @@
+//! Every case, and this one screen that finds it. A case measures one thing and answers
+//! with one table.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{Bench, table::Report};
+
+mod carrier;
+mod drain;
+mod fairness;
+mod killed;
+mod pickup;
+mod sync;
+mod up;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Case {
+    /// Durable no-op jobs drained by one worker process
+    Drain,
+    /// Hints alone, without a database
+    Carrier,
+    /// From the call that enqueues to the start of the body, idle
+    Pickup,
+    /// Small tenants behind a large one
+    Fairness,
+    /// A catalog of 200,000 objects pulled into the database
+    Sync,
+    /// A worker killed: until its jobs run again
+    Killed,
+    /// The whole product in one process
+    Up,
+}
+
+impl Case {
+    pub const ALL: [Self; 7] = [
+        Self::Drain,
+        Self::Carrier,
+        Self::Pickup,
+        Self::Fairness,
+        Self::Sync,
+        Self::Killed,
+        Self::Up,
+    ];
+
+    /// As `--only` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Carrier => "carrier",
+            Self::Pickup => "pickup",
+            Self::Fairness => "fairness",
+            Self::Sync => "sync",
+            Self::Killed => "killed",
+            Self::Up => "up",
+        }
+    }
+
+    /// Measures it.
+    pub async fn run(self, bench: &Bench) -> Result<Report> {
+        eprintln!("bench: {} ...", self.name());
+        match self {
+            Self::Drain => drain::run(bench).await,
+            Self::Carrier => carrier::run(bench).await,
+            Self::Pickup => pickup::run(bench).await,
+            Self::Fairness => fairness::run(bench).await,
+            Self::Sync => sync::run(bench).await,
+            Self::Killed => killed::run(bench).await,
+            Self::Up => up::run(bench).await,
+        }
+    }
+}
