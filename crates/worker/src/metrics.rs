@@ -10,6 +10,7 @@ pub struct Metrics {
     pub(crate) hints_popped: Count,
     pub(crate) hints_stale: Count,
     pub(crate) fetches_failed: Count,
+    pub(crate) bodies_begun: Count,
     pub(crate) succeeded: Count,
     pub(crate) retried: Count,
     pub(crate) failed: Count,
@@ -41,13 +42,14 @@ impl Count {
 impl Metrics {
     /// Name and value of each counter.
     #[must_use]
-    pub fn numbers(&self) -> [(&'static str, u64); 17] {
+    pub fn numbers(&self) -> [(&'static str, u64); 18] {
         [
             ("claimed_from_hints", self.claimed_from_hints.get()),
             ("claimed_from_table", self.claimed_from_table.get()),
             ("hints_popped", self.hints_popped.get()),
             ("hints_stale", self.hints_stale.get()),
             ("fetches_failed", self.fetches_failed.get()),
+            ("bodies_begun", self.bodies_begun.get()),
             ("succeeded", self.succeeded.get()),
             ("retried", self.retried.get()),
             ("failed", self.failed.get()),

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use patchbay_core::job::JobError;
-use serde_json::Value;
+use patchbay_core::job::{JobError, Next};
+use serde_json::{Value, json};
 use tracing::Instrument;
 
 use crate::{
     context::Context,
     jobs,
+    metrics::Metrics,
     run::{JobRun, StopReason},
 };
 
@@ -27,11 +28,12 @@ pub(crate) enum Ended {
 }
 
 /// Runs the body. Its own deadline is kept here; other reasons to stop come from outside.
-pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context) -> Ended {
+pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metrics>) -> Ended {
     let guard = EndedGuard(&run);
     if let Some(reason) = run.stopped() {
         return Ended::Dropped(reason);
     }
+    metrics.bodies_begun.add(1);
     let span = tracing::info_span!("job", id = %run.job.id, kind = ?run.job.kind, attempt = run.job.attempt + 1);
     let ended = {
         let body = Box::pin(jobs::run(&run, &ctx).instrument(span));
@@ -42,6 +44,12 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context) -> Ended {
             () = past_deadline(&run) => Ended::Dropped(StopReason::Deadline),
         }
     };
+    if let Ended::Answered(Err(JobError { next, failure })) = &ended
+        && *next != Next::Release
+    {
+        let fields = json!({ "kind": failure.kind, "code": failure.code });
+        run.log.warn(failure.message.clone(), fields).await;
+    }
     run.log.flush().await;
     drop(guard);
     ended

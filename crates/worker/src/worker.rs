@@ -124,7 +124,8 @@ pub async fn run(
         let worker_context = WorkerContext::new(queue.name());
         contexts.push(worker_context.clone());
         let backend = QueueBackend::new(claimed, to_driver);
-        workers.spawn(serve(queue, slots, worker_context, backend, deps.context.clone()));
+        let (ctx, metrics) = (deps.context.clone(), Arc::clone(&deps.metrics));
+        workers.spawn(serve(queue, slots, worker_context, backend, ctx, metrics));
         drivers.spawn(drive(Parts {
             queue,
             slots,
@@ -166,10 +167,11 @@ fn serve(
     worker_context: WorkerContext,
     backend: QueueBackend,
     ctx: Context,
+    metrics: Arc<Metrics>,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
     let body = move |run: Arc<JobRun>| {
-        let ctx = ctx.clone();
-        async move { Ok::<_, BoxDynError>(supervise(run, ctx).await) }
+        let (ctx, metrics) = (ctx.clone(), Arc::clone(&metrics));
+        async move { Ok::<_, BoxDynError>(supervise(run, ctx, metrics).await) }
     };
     WorkerBuilder::new(worker_context)
         .backend(backend)

@@ -31,6 +31,9 @@ pub(super) struct Plan {
     pub(super) kept: usize,
     /// Orgs that run something here.
     pub(super) busy: Vec<OrgId>,
+    /// Several orgs were seen waiting lately. If not, and none are seen now, the kept slots
+    /// are open too.
+    pub(super) crowded: bool,
 }
 
 impl Plan {
@@ -57,7 +60,7 @@ pub(super) async fn fetch(store: Store, hints: Arc<dyn Hints>, queue: Queue, pla
         Fetched { plan, jobs: Vec::new(), hints: 0, several_wait: false, hints_away: None, failed: None };
     match fetched.plan.source {
         Source::Hints => fetched.by_hints(&store, &*hints, queue).await,
-        Source::Table { after } => fetched.from_table(&store, queue, after).await,
+        Source::Table { after } => fetched.by_table(&store, queue, after).await,
     }
     fetched
 }
@@ -83,14 +86,14 @@ impl Fetched {
     async fn pop(&mut self, hints: &dyn Hints, queue: Queue, due: &mut Vec<Due>) -> Result<(), HintsAway> {
         if self.plan.open > 0 {
             let popped = hints.pop(queue, self.plan.open, &[]).await?;
-            self.several_wait |= popped.several_wait;
+            self.several_wait = popped.several_wait || of_several(popped.due.iter().map(|hint| hint.turn));
             due.extend(popped.due);
+            if due.len() < self.plan.open && !popped.several_wait {
+                return Ok(());
+            }
         }
         if self.plan.kept > 0 {
-            let mut skip = self.plan.busy.clone();
-            skip.extend(due.iter().map(|hint| hint.turn));
-            skip.sort_unstable();
-            skip.dedup();
+            let skip = self.not_for_kept(due.iter().map(|hint| hint.turn));
             let popped = hints.pop(queue, self.plan.kept, &skip).await?;
             self.several_wait |= popped.several_wait;
             due.extend(popped.due);
@@ -98,7 +101,18 @@ impl Fetched {
         Ok(())
     }
 
-    async fn from_table(&mut self, store: &Store, queue: Queue, after: OrgId) {
+    /// Orgs that may not have a kept slot.
+    fn not_for_kept(&self, got: impl Iterator<Item = OrgId>) -> Vec<OrgId> {
+        if !self.plan.crowded && !self.several_wait {
+            return Vec::new();
+        }
+        let mut skip: Vec<OrgId> = self.plan.busy.iter().copied().chain(got).collect();
+        skip.sort_unstable();
+        skip.dedup();
+        skip
+    }
+
+    async fn by_table(&mut self, store: &Store, queue: Queue, after: OrgId) {
         if let Err(error) = self.claim_due(store, queue, after).await {
             self.failed = Some(error);
         }
@@ -107,19 +121,24 @@ impl Fetched {
     async fn claim_due(&mut self, store: &Store, queue: Queue, after: OrgId) -> Result<(), StoreError> {
         if self.plan.open > 0 {
             self.jobs = store.jobs().claim_due(self.plan.me, queue, self.plan.open, after, &[]).await?;
+            self.several_wait = of_several(self.jobs.iter().map(turn_of));
+            if self.jobs.len() < self.plan.open {
+                return Ok(());
+            }
         }
         if self.plan.kept > 0 {
-            let mut skip = self.plan.busy.clone();
-            skip.extend(self.jobs.iter().map(turn_of));
-            skip.sort_unstable();
-            skip.dedup();
+            let skip = self.not_for_kept(self.jobs.iter().map(turn_of));
             let after = self.jobs.last().map_or(after, turn_of);
             self.jobs.extend(store.jobs().claim_due(self.plan.me, queue, self.plan.kept, after, &skip).await?);
+            self.several_wait |= of_several(self.jobs.iter().map(turn_of));
         }
-        let first = self.jobs.first().map(turn_of);
-        self.several_wait = self.jobs.iter().any(|job| Some(turn_of(job)) != first);
         Ok(())
     }
+}
+
+fn of_several(mut turns: impl Iterator<Item = OrgId>) -> bool {
+    let first = turns.next();
+    turns.any(|turn| Some(turn) != first)
 }
 
 /// Whose turn a job is.

@@ -171,7 +171,7 @@ impl Driver {
             };
             let Some(me) = *self.parts.me.borrow() else { return };
             let (open, kept) = self.slots.open_and_kept(now);
-            let plan = Plan { me, source, open, kept, busy: self.slots.busy_orgs() };
+            let plan = Plan { me, source, open, kept, busy: self.slots.busy_orgs(), crowded: self.slots.crowded(now) };
             self.slots.ask(plan.slots());
             self.fetches += 1;
             let ctx = self.parts.ctx.clone();
@@ -253,8 +253,8 @@ impl Driver {
                 }
             }
         }
-        if fetched.several_wait {
-            self.slots.saw_several_waiting(Instant::now());
+        if fetched.several_wait || got > 0 {
+            self.slots.saw_waiting(fetched.several_wait, Instant::now());
         }
         if let Some(away) = fetched.hints_away.take() {
             self.without_hints(&away);

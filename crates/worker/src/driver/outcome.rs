@@ -4,6 +4,7 @@ use patchbay_core::{
     clock::Clock,
     failure::{Failure, FailureKind},
     job::{JobError, Next, Settle},
+    retry::{self, RetryPolicy},
 };
 
 use crate::{
@@ -29,7 +30,7 @@ pub(super) fn settle_for(run: &JobRun, ended: Ended, metrics: &Metrics, clock: &
         }
         Ended::Panicked(message) => panicked(run, &message, metrics),
     };
-    decide(run, error, clock)
+    retry::decide(&run.job, Err(error), &RetryPolicy::default(), clock.now(), rand::random())
 }
 
 fn past_deadline(metrics: &Metrics) -> JobError {
@@ -47,21 +48,5 @@ fn panicked(run: &JobRun, message: &str, metrics: &Metrics) -> JobError {
             format!("the job's code panicked: {message}"),
             "Report it with the job's id; it is tried again.",
         ),
-    }
-}
-
-fn decide(run: &JobRun, error: JobError, clock: &dyn Clock) -> Settle {
-    let JobError { next, failure } = error;
-    let attempts = run.job.attempt + 1;
-    match next {
-        Next::Retry { .. } if attempts >= run.job.max_attempts => Settle::Fail { failure },
-        Next::Retry { after } => {
-            let doubled = 5 * 2_u64.saturating_pow(u32::try_from(run.job.attempt).unwrap_or(0));
-            Settle::Retry { delay: after.unwrap_or(std::time::Duration::from_secs(doubled.min(60))), failure }
-        }
-        Next::Fail => Settle::Fail { failure },
-        Next::Snooze { until } => Settle::Snooze { delay: (until - clock.now()).to_std().unwrap_or_default(), failure },
-        Next::Park { credential_version } => Settle::Park { credential_version, failure },
-        Next::Release => Settle::Release,
     }
 }

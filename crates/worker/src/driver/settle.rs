@@ -4,15 +4,18 @@
 use std::{sync::Arc, time::Duration};
 
 use patchbay_core::{
+    events::EventKind,
     failure::{Failure, FailureKind},
     hints::Signal,
     ids::OrgId,
     job::{JobState, Settle, Settlement},
     store::{
         Store, StoreError,
+        events::NewEvent,
         jobs::{Due, Settled},
     },
 };
+use serde_json::json;
 
 use super::fetch::turn_of;
 use crate::{metrics::Metrics, run::JobRun};
@@ -40,14 +43,63 @@ pub(super) struct Outcome {
 
 /// Settles the batch, however long the database is away.
 pub(super) async fn settle(store: Store, metrics: Arc<Metrics>, endings: &[Ending]) -> Outcome {
-    let settlements: Vec<Settlement> = endings.iter().map(|ending| ending.settlement.clone()).collect();
-    match settle_patiently(&store, &metrics, &settlements).await {
+    let (failed, others): (Vec<&Ending>, Vec<&Ending>) = endings.iter().partition(|ending| has_event(ending));
+    let settlements: Vec<Settlement> = others.iter().map(|ending| ending.settlement.clone()).collect();
+    let mut outcome = match settle_patiently(&store, &metrics, &settlements).await {
         Ok(settled) => Outcome { settled },
         Err(error) => {
-            tracing::warn!(%error, jobs = endings.len(), "a batch of jobs could not be settled; one by one now");
+            tracing::warn!(%error, jobs = settlements.len(), "a batch of jobs could not be settled; one by one now");
             settle_one_by_one(&store, &metrics, settlements).await
         }
+    };
+    for ending in failed {
+        match fail_patiently(&store, &metrics, ending).await {
+            Ok(settled) => outcome.settled.extend(settled),
+            Err(error) => {
+                tracing::warn!(%error, job = %ending.run.job.id, "a failed job's event could not be written");
+                let one = settle_one_by_one(&store, &metrics, vec![ending.settlement.clone()]).await;
+                outcome.settled.extend(one.settled);
+            }
+        }
     }
+    outcome
+}
+
+/// The end of an org's job that gave up stands in the activity log.
+fn has_event(ending: &Ending) -> bool {
+    matches!(ending.settlement.end, Settle::Fail { .. }) && ending.run.job.org_id.is_some()
+}
+
+async fn fail_patiently(store: &Store, metrics: &Metrics, ending: &Ending) -> Result<Option<Settled>, StoreError> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match fail_with_event(store, ending).await {
+            Err(error) if error.is_transient() => {
+                metrics.settles_failed.add(1);
+                tracing::warn!(%error, job = %ending.run.job.id, "a failed job is not settled yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_RETRY);
+            }
+            settled => return settled,
+        }
+    }
+}
+
+/// State and event in one transaction.
+async fn fail_with_event(store: &Store, ending: &Ending) -> Result<Option<Settled>, StoreError> {
+    let job = &ending.run.job;
+    let tx = store.begin().await?;
+    let settled = store.jobs().settle_in(&tx, &ending.settlement).await?;
+    if let (Some(_), Some(org), Settle::Fail { failure }) = (&settled, job.org_id, &ending.settlement.end) {
+        let data = json!({ "kind": job.kind, "error": failure.kind, "message": failure.message });
+        let mut event = NewEvent::new(org, EventKind::JobFailed, "system").job(job.id).data(data);
+        if let Some(connection) = job.connection_id {
+            event = event.connection(connection);
+        }
+        store.record_event(&tx, event).await?;
+    }
+    tx.commit().await?;
+    Ok(settled)
 }
 
 /// Retries what may pass; an error that will not pass comes back.
@@ -56,6 +108,9 @@ async fn settle_patiently(
     metrics: &Metrics,
     settlements: &[Settlement],
 ) -> Result<Vec<Settled>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut pause = FIRST_RETRY;
     loop {
         match store.jobs().settle(settlements).await {

@@ -1,6 +1,6 @@
 //! Does nothing for `args.sleep_ms`. Benchmarks and fault tests run it, so it can
 //! also misbehave on demand: `args.panic` panics with that text, `args.fail` fails
-//! with it, `args.deaf_ms` blocks its thread.
+//! with it, `args.stubborn_ms` sleeps through every stop, `args.deaf_ms` blocks its thread.
 
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ struct Args {
     panic: Option<String>,
     /// Fail, to be tried again, with this text.
     fail: Option<String>,
+    /// Milliseconds to sleep whatever is asked.
+    stubborn_ms: u64,
     /// Milliseconds to block the thread, hearing nothing.
     deaf_ms: u64,
 }
@@ -48,6 +50,9 @@ pub async fn run(run: &JobRun, _ctx: &Context) -> Result<Value, JobError> {
     if args.deaf_ms > 0 {
         #[expect(clippy::disallowed_methods, reason = "blocking the thread is what is asked for")]
         std::thread::sleep(Duration::from_millis(args.deaf_ms));
+    }
+    if args.stubborn_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(args.stubborn_ms)).await;
     }
     if args.sleep_ms > 0 {
         tokio::select! {

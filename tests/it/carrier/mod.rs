@@ -1,0 +1,10 @@
+//! The carrier: hints, workers and schedulers, with a real database and a real Redis.
+
+mod hints;
+mod hints_redis;
+mod redis_away;
+mod scheduler;
+mod slots;
+mod stage;
+mod stop;
+mod worker;
