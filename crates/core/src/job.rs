@@ -114,7 +114,7 @@ pub struct NewJob {
     /// Who serves it.
     pub queue: Queue,
     /// At most one job of a lane runs at a time, oldest first. Start it with an
-    /// id of ours so that no two orgs share one.
+    /// id of ours so that no two orgs share one. Order holds within a queue.
     pub lane: Option<String>,
     /// Arguments, never secret.
     pub args: Value,

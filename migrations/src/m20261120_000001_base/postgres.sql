@@ -182,13 +182,15 @@ create index jobs_due on jobs (queue, turn, run_at, id) where state = 'queued' a
 create index jobs_due_lanes on jobs (queue, turn, lane, id) where state = 'queued' and lane is not null;
 -- The wall behind lanes: whatever a claim believed, one job of a lane runs.
 create unique index jobs_lane_running on jobs (lane) where state = 'running' and lane is not null;
-create index jobs_lane_queued on jobs (lane, id) where state = 'queued' and lane is not null;
 -- The wall behind suspects: a process runs one job that a process has died under.
 create unique index jobs_one_suspect on jobs (leased_by) where state = 'running' and crashes > 0;
 -- One open job of a key. A request that meets a waiting one gets that job; one
 -- that meets a running one sets its `again`.
 create unique index jobs_dedupe on jobs (dedupe_key) where state in ('queued', 'parked', 'running') and dedupe_key is not null;
-create index jobs_leased on jobs (leased_by) where state = 'running';
+-- What a process runs, and what of it is past its deadline. Its condition says the same
+-- as state = 'running' in other words, so that no question about running jobs can be
+-- answered by walking through all of them here.
+create index jobs_leased on jobs (leased_by, deadline) where leased_by is not null;
 create index jobs_of_org on jobs (org_id, id) where org_id is not null;
 create index jobs_open_of_connection on jobs (connection_id) where connection_id is not null and state in ('queued', 'parked', 'running');
 create index jobs_dead on jobs (org_id, finished_at) where state in ('failed', 'quarantined') and discarded_at is null;

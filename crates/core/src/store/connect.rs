@@ -81,11 +81,18 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConne
     }
 }
 
-/// `jit=off`: the planner cannot know how few rows a skip scan touches, and would now
-/// and then compile for 100 ms what runs for one.
+/// `jit = off`: the planner cannot know how few rows a skip scan touches, and would now
+/// and then compile for 100 ms what runs for one. `enable_seqscan = off`: a plan made
+/// while a table was small is kept until statistics are renewed, a minute later; in that
+/// minute a burst of 100,000 jobs would be read from end to end for every claim. Tables
+/// without a fitting index are still scanned.
 fn on_postgres(pool: &mut PoolOptions, application_name: String) {
     pool.set_application_name(application_name).map_sqlx_postgres_opts(|options| {
-        options.options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION), ("jit", "off")])
+        options.options([
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+            ("jit", "off"),
+            ("enable_seqscan", "off"),
+        ])
     });
 }
 

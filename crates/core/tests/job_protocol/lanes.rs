@@ -21,7 +21,7 @@ on_both! {
     the_database_refuses_a_second_running_job_of_a_lane,
     a_direct_claim_takes_only_heads_of_free_lanes,
     a_long_lane_does_not_hide_the_other_jobs_of_its_org,
-    a_lane_over_two_queues_is_one_lane,
+    a_lane_over_two_queues_runs_one_job_at_a_time,
 }
 
 async fn of_a_lane_the_oldest_goes_first(stage: Stage) {
@@ -120,7 +120,7 @@ async fn a_long_lane_does_not_hide_the_other_jobs_of_its_org(stage: Stage) {
     assert_eq!(ids(&claimed), [behind.id]);
 }
 
-async fn a_lane_over_two_queues_is_one_lane(stage: Stage) {
+async fn a_lane_over_two_queues_runs_one_job_at_a_time(stage: Stage) {
     let org = stage.org().await;
     let connection = stage.connection(org).await;
     let me = stage.worker().await;
@@ -129,7 +129,7 @@ async fn a_lane_over_two_queues_is_one_lane(stage: Stage) {
         .add(NewJob { queue: Queue::Interactive, lane: lane.clone(), ..of_connection(org, connection) })
         .await;
     let second = stage.add(NewJob { lane, ..of_connection(org, connection) }).await;
+    assert_eq!(stage.jobs().claim(me, Queue::Interactive, &[first.id]).await.unwrap().len(), 1);
     assert!(stage.claim(me, &[second.id]).await.is_empty());
     assert!(stage.jobs().claim_due(me, Queue::Sync, 1, OrgId::DEPLOYMENT, &[]).await.unwrap().is_empty());
-    assert_eq!(stage.jobs().claim(me, Queue::Interactive, &[first.id]).await.unwrap().len(), 1);
 }

@@ -20,13 +20,13 @@ macro_rules! take_picked {
             "
             update jobs
             set state = 'running', lease_epoch = lease_epoch + 1, leased_by = $1,
-                started_at = coalesce(started_at, clock.now),
-                deadline = clock.now + timeout_s * interval '1 second'
-            from picked, clock
-            where id = picked.job
-              and (picked.crashed = 0
-                or picked.job = (select job from picked where crashed > 0 order by job limit 1)
-                   and (select true from jobs where leased_by = $1 and state = 'running' and crashes > 0) is null)
+                started_at = coalesce(started_at, (select now from clock)),
+                deadline = (select now from clock) + timeout_s * interval '1 second'
+            where id = any(array(
+                select job from picked
+                where crashed = 0
+                   or job = (select job from picked where crashed > 0 order by job limit 1)
+                      and (select true from jobs where leased_by = $1 and state = 'running' and crashes > 0) is null))
             returning ",
             $crate::store::jobs::columns::job_columns!()
         )
@@ -40,12 +40,14 @@ const SQL: &str = concat!(
     picked as materialized (
         select j.id as job, j.crashes as crashed
         from jobs j
-        where j.id = any($3) and j.queue = $2 and j.state = 'queued' and j.run_at <= (select now from clock)
+        where j.id = any($3) and j.queue = $2 and j.state || '' = 'queued' and j.run_at <= (select now from clock)
           and (select true from processes where id = $1 and ended_at is null
                and lease_until > (select now from clock))
           and (j.lane is null
             or (select true from jobs r where r.lane = j.lane and r.state = 'running' limit 1) is null
-               and (select o.id from jobs o where o.lane = j.lane and o.state = 'queued' order by o.id limit 1) = j.id)
+               and (select o.id from jobs o
+                    where o.queue = $2 and o.turn = j.turn and o.lane = j.lane and o.state = 'queued'
+                    order by o.id limit 1) = j.id)
         order by j.id
         for no key update skip locked
     )",

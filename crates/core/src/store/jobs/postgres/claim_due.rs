@@ -69,9 +69,7 @@ macro_rules! claimable {
                  select id, run_at from heads
                  where run_at <= (select now from clock)
                    and (crashes = 0 or (select free from suspects))
-                   and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null
-                   and (select o.id from jobs o where o.lane = heads.lane and o.state = 'queued'
-                        order by o.id limit 1) = heads.id)
+                   and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null)
             ) claimable
             order by run_at, id limit ",
             $limit,
@@ -80,14 +78,15 @@ macro_rules! claimable {
     };
 }
 
-/// Whether it is worth stopping at `step.turn`.
+/// Whether it is worth stopping at `step.turn`. Here and above, `offset 0` keeps the
+/// planner from writing the subquery out at each place that names its result.
 macro_rules! verdict {
     () => {
         concat!(
             "lateral (select step.turn is not null and step.turn <> all($5)
                 and (select true from ",
             claimable!("step.turn", "1"),
-            " one) is not null as served) verdict"
+            " one) is not null as served offset 0) verdict"
         )
     };
 }
@@ -102,14 +101,14 @@ macro_rules! turns {
                 select step.turn, verdict.served, verdict.served::integer
                 from (select ",
             first_turn!("turn > $4"),
-            " as turn) step, ",
+            " as turn offset 0) step, ",
             verdict!(),
             "
                 union all
                 select step.turn, verdict.served, ahead.n + verdict.served::integer
                 from ahead, lateral (select ",
             first_turn!("turn > ahead.turn"),
-            " as turn) step, ",
+            " as turn offset 0) step, ",
             verdict!(),
             "
                 where ahead.turn is not null and ahead.n < $3
@@ -118,7 +117,7 @@ macro_rules! turns {
                 select step.turn, verdict.served, ahead.n + verdict.served::integer
                 from (select coalesce(max(n), 0) as n from ahead) ahead, lateral (select ",
             first_turn!("turn <= $4"),
-            " as turn) step, ",
+            " as turn offset 0) step, ",
             verdict!(),
             "
                 where ahead.n < $3
@@ -126,7 +125,7 @@ macro_rules! turns {
                 select step.turn, verdict.served, behind.n + verdict.served::integer
                 from behind, lateral (select ",
             first_turn!("turn > behind.turn and turn <= $4"),
-            " as turn) step, ",
+            " as turn offset 0) step, ",
             verdict!(),
             "
                 where behind.turn is not null and behind.n < $3
@@ -140,7 +139,8 @@ macro_rules! turns {
 }
 
 /// Twice the even share of each org, so that a claim at the same moment, which locks
-/// some of them, leaves enough.
+/// some of them, leaves enough. Candidates are locked one by one, in turn, until there
+/// are as many as wanted.
 const CLAIM: &str = concat!(
     "
     with recursive clock as materialized (select patchbay_now() as now),
@@ -156,15 +156,16 @@ const CLAIM: &str = concat!(
         from turns, lateral ",
     claimable!("turns.turn", "(select jobs from share)"),
     " job
+        order by round, place
     ),
     picked as materialized (
-        select j.id as job, j.crashes as crashed
-        from candidates join jobs j on j.id = candidates.id
-        where j.state = 'queued' and j.run_at <= (select now from clock)
-          and (select true from processes where id = $1 and ended_at is null
+        select held.id as job, held.crashes as crashed
+        from candidates, lateral (
+            select j.id, j.crashes from jobs j
+            where j.id = candidates.id and j.state || '' = 'queued' and j.run_at <= (select now from clock)
+            for no key update skip locked) held
+        where (select true from processes where id = $1 and ended_at is null
                and lease_until > (select now from clock))
-        order by round, place
-        for no key update of j skip locked
         limit $3
     )",
     take_picked!()

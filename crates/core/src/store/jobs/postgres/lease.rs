@@ -71,14 +71,15 @@ pub(super) async fn leave(db: &DatabaseConnection, me: ProcessId) -> Result<Vec<
         update processes set ended_at = patchbay_now() where id = $1 and ended_at is null";
     const RELEASE: &str = "
         with held as materialized (
-            select id as job from jobs where leased_by = $1 and state = 'running' order by id for no key update
+            select id from jobs where leased_by = $1 order by id for no key update
         )
-        update jobs set state = 'queued', run_at = clock.now, leased_by = null, deadline = null
-        from held, (select patchbay_now() as now) clock
-        where id = held.job
+        update jobs set state = 'queued', run_at = (select patchbay_now()), leased_by = null, deadline = null
+        where id = any(array(select id from held)) and leased_by = $1
         returning id";
     db.execute_raw(statement(END, [me.into()])).await?;
-    job_ids_of(&rows(db, statement(RELEASE, [me.into()])).await?)
+    let mut released = job_ids_of(&rows(db, statement(RELEASE, [me.into()])).await?)?;
+    released.sort_unstable();
+    Ok(released)
 }
 
 pub(super) async fn fence(tx: &DatabaseTransaction, lease: Lease) -> Result<bool, StoreError> {

@@ -4,10 +4,15 @@
 //! Order of locks, so that no two statements wait for each other: the connection's
 //! row before its jobs, jobs in id order. Claims and rescues skip locked rows.
 //!
-//! Statements must stay on their indexes whatever the planner knows of the table: it
-//! holds millions of finished jobs beside few open ones, and statistics lag behind
-//! both. So a lane is asked about with an ordered subquery for one row, never with a
-//! join or `exists`, which the planner may turn into a scan.
+//! Statements must stay on their indexes whatever the planner believes: the table holds
+//! millions of ended jobs beside few open ones, statistics lag behind a flood by a
+//! minute, and a plan made while the table was empty is kept. So (with `enable_seqscan =
+//! off` of the session, see `store::connect`):
+//! - rows are found by `id = any(...)`, never only by a join, which the planner may turn
+//!   round and answer with a walk through an index;
+//! - where a partial index could answer but must not (it would walk through all queued
+//!   jobs to find a few ids), the state is compared as `state || '' = 'queued'`;
+//! - a lane is asked about with an ordered subquery for one row.
 
 use std::{sync::Arc, time::Duration};
 

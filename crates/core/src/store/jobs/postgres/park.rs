@@ -17,24 +17,25 @@ const LOCK: &str = "select id from connections where id = $1 for no key update";
 /// A test may be what makes the connection work again, so it is never parked here.
 const PARK: &str = "
     with waiting as materialized (
-        select id as job from jobs
+        select id from jobs
         where connection_id = $1 and state = 'queued' and kind <> 'connection_test'
         order by id for no key update
     )
-    update jobs set state = 'parked' from waiting where id = waiting.job returning id";
+    update jobs set state = 'parked' where id = any(array(select id from waiting)) returning id";
 
 const UNPARK: &str = "
-    with clock as materialized (select patchbay_now() as now),
-    waiting as materialized (
-        select id as job from jobs where connection_id = $1 and state = 'parked'
-        order by id for no key update
+    with waiting as materialized (
+        select id from jobs where connection_id = $1 and state = 'parked' order by id for no key update
     )
-    update jobs set state = 'queued', run_at = clock.now from waiting, clock where id = waiting.job
+    update jobs set state = 'queued', run_at = (select patchbay_now())
+    where id = any(array(select id from waiting))
     returning id, turn";
 
 pub(super) async fn park_queued(tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError> {
     rows(tx, statement(LOCK, [connection.into()])).await?;
-    job_ids_of(&rows(tx, statement(PARK, [connection.into()])).await?)
+    let mut parked = job_ids_of(&rows(tx, statement(PARK, [connection.into()])).await?)?;
+    parked.sort_unstable();
+    Ok(parked)
 }
 
 pub(super) async fn unpark(tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<Due>, StoreError> {

@@ -28,21 +28,31 @@ const RESCUE: &str = "
         where ended_at is null and lease_until <= (select now from clock) and id <> $1
         order by id for no key update skip locked
     ),
+    gone as materialized (
+        select id as process from processes where ended_at is not null
+    ),
+    suspected as materialized (
+        select id as job from dead, lateral (select id from jobs where leased_by = process) job
+        union
+        select id from gone, lateral (select id from jobs where leased_by = process) job
+        union
+        select id from (select id as process from processes where ended_at is null) living, lateral (
+            select id from jobs
+            where leased_by = process and deadline < (select now from clock) - $2 * interval '1 millisecond') job
+    ),
     held as materialized (
         select id as job, leased_by, crashes,
                leased_by in (select process from dead) as of_dead,
-               deadline < (select now from clock) - $2 * interval '1 millisecond' as overdue
+               deadline < (select now from clock) - $2 * interval '1 millisecond'
+                   and leased_by not in (select process from gone) as overdue
         from jobs
-        where state = 'running'
-          and (leased_by in (select process from dead)
-            or deadline < (select now from clock) - $2 * interval '1 millisecond'
-            or (select true from processes where id = leased_by and ended_at is null) is null)
+        where id = any(array(select job from suspected)) and state = 'running'
         order by id for no key update skip locked
     ),
     whole as materialized (
         select process from dead
         where (select count(*) from held where leased_by = process)
-            = (select count(*) from jobs where leased_by = process and state = 'running')
+            = (select count(*) from jobs where leased_by = process)
     ),
     verdict as materialized (
         select job, case
@@ -58,15 +68,22 @@ const RESCUE: &str = "
         update processes set ended_at = (select now from clock)
         from whole where id = whole.process
     ),
+    charged as materialized (
+        select array_agg(job order by job) as jobs, array_agg(charge order by job) as charges from verdict
+    ),
     taken as (
         update jobs
-        set crashes = crashes + verdict.charge,
-            state = case when crashes + verdict.charge >= $3 and verdict.charge > 0 then 'quarantined' else 'queued' end,
-            finished_at = case when crashes + verdict.charge >= $3 and verdict.charge > 0 then clock.now end,
-            error = case when crashes + verdict.charge >= $3 and verdict.charge > 0 then $4::jsonb else error end,
-            run_at = clock.now, leased_by = null, deadline = null
-        from verdict, clock
-        where id = verdict.job and state = 'running'
+        set (crashes, state, finished_at, error) = (
+                select jobs.crashes + charge,
+                       case when dead_for_good then 'quarantined' else 'queued' end,
+                       case when dead_for_good then clock.now end,
+                       case when dead_for_good then $4::jsonb else jobs.error end
+                from clock, (
+                    select charge, charge > 0 and jobs.crashes + charge >= $3 as dead_for_good
+                    from (select charges[width_bucket(jobs.id, charged.jobs)] as charge from charged offset 0) mine
+                    offset 0) verdict),
+            run_at = (select now from clock), leased_by = null, deadline = null
+        where id = any((select charged.jobs from charged)::uuid[])
         returning id, state, again
     ),
     born as (

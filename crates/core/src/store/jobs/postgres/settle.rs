@@ -14,43 +14,51 @@ use crate::{
 
 /// `again` is read from the row as it was updated, never from a snapshot: an enqueue
 /// that sets it holds the row's lock, and this statement sees what it wrote.
-/// The join goes row by row through the ordered wishes, so locks are taken in id order.
+///
+/// A row finds its wish at the place of its id in the sorted `$1` (`width_bucket` is a
+/// binary search). A join would be planned for ten rows and compare each with each.
 const SETTLE: &str = "
     with clock as materialized (select patchbay_now() as now),
+    held as materialized (
+        select id from jobs
+        where id = any($1) and state = 'running' and lease_epoch = ($2::bigint[])[width_bucket(id, $1)]
+        order by id for no key update
+    ),
     done as (
         update jobs
-        set state = case
-                when wish.state <> 'parked' then wish.state
-                when connection_id is null then 'queued'
-                when wish.refused = 0 then
-                    case when (select c.status from connections c where c.id = jobs.connection_id) = 'active'
-                         then 'queued' else 'parked' end
-                when coalesce((select k.version from credentials k
-                               where k.connection_id = jobs.connection_id and k.revoked_at is null), wish.refused)
-                     = wish.refused then 'parked'
-                else 'queued' end,
-            run_at = case
-                when wish.state in ('succeeded', 'failed') then run_at
-                when wish.state = 'parked' and connection_id is not null then clock.now
-                else clock.now + wish.delay_ms * interval '1 millisecond' end,
-            attempt = attempt + wish.burns,
-            crashes = case when wish.state = 'succeeded' then 0 else crashes end,
-            result = case when wish.state = 'succeeded' then wish.result::jsonb else jobs.result end,
-            error = case when wish.state = 'succeeded' then null
+        set (state, run_at, attempt, crashes, result, error, sealed, sealed_key, finished_at) = (
+                select
+                    case
+                        when wish.state <> 'parked' then wish.state
+                        when jobs.connection_id is null then 'queued'
+                        when wish.refused = 0 then
+                            case when (select c.status from connections c where c.id = jobs.connection_id) = 'active'
+                                 then 'queued' else 'parked' end
+                        when coalesce((select k.version from credentials k
+                                       where k.connection_id = jobs.connection_id and k.revoked_at is null),
+                                      wish.refused) = wish.refused then 'parked'
+                        else 'queued' end,
+                    case
+                        when wish.state in ('succeeded', 'failed') then jobs.run_at
+                        when wish.state = 'parked' and jobs.connection_id is not null then clock.now
+                        else clock.now + wish.delay_ms * interval '1 millisecond' end,
+                    jobs.attempt + wish.burns,
+                    case when wish.state = 'succeeded' then 0 else jobs.crashes end,
+                    case when wish.state = 'succeeded' then wish.result::jsonb else jobs.result end,
+                    case when wish.state = 'succeeded' then null
                          when wish.error = '' then jobs.error else wish.error::jsonb end,
-            sealed = case when wish.state = 'succeeded' then null else sealed end,
-            sealed_key = case when wish.state = 'succeeded' then null else sealed_key end,
-            finished_at = case when wish.state in ('succeeded', 'failed') then clock.now end,
+                    case when wish.state = 'succeeded' then null else jobs.sealed end,
+                    case when wish.state = 'succeeded' then null else jobs.sealed_key end,
+                    case when wish.state in ('succeeded', 'failed') then clock.now end
+                from clock, (
+                    select ($3::text[])[n] as state, ($4::bigint[])[n] as delay_ms, ($5::integer[])[n] as burns,
+                           ($6::text[])[n] as result, ($7::text[])[n] as error, ($8::bigint[])[n] as refused
+                    from (select width_bucket(jobs.id, $1::uuid[]) as n offset 0) place offset 0) wish),
             leased_by = null, deadline = null
-        from (
-            select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::integer[], $6::text[],
-                                 $7::text[], $8::bigint[], $9::uuid[])
-                as w (job, epoch, state, delay_ms, burns, result, error, refused, successor)
-            order by w.job
-        ) wish, clock
-        where id = wish.job and lease_epoch = wish.epoch and jobs.state = 'running'
-        returning id, jobs.state,
-                  case when again and jobs.state in ('succeeded', 'failed') then wish.successor end as successor
+        where id = any(array(select id from held))
+        returning id, state,
+                  case when again and state in ('succeeded', 'failed')
+                       then ($9::uuid[])[width_bucket(id, $1)] end as successor
     ),
     born as (
         insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at, max_attempts,
@@ -88,7 +96,7 @@ pub(super) async fn settle(
         let jobs = uuids(parking.map(|settlement| settlement.lease.job));
         rows(db, statement(LOCK_CONNECTIONS, [jobs])).await?;
     }
-    let settled = rows(db, statement(SETTLE, columns(settlements, successors)?)).await?;
+    let settled = rows(db, statement(SETTLE, columns(&one_of_each(settlements), successors)?)).await?;
     settled
         .iter()
         .map(|row| {
@@ -101,7 +109,15 @@ pub(super) async fn settle(
         .collect()
 }
 
-fn columns(settlements: &[Settlement], successors: &[JobId]) -> Result<[Value; 9], StoreError> {
+/// In id order, one for each job: of two runs of a job only the later can still hold it.
+fn one_of_each(settlements: &[Settlement]) -> Vec<&Settlement> {
+    let mut ordered: Vec<&Settlement> = settlements.iter().collect();
+    ordered.sort_by_key(|settlement| (settlement.lease.job, std::cmp::Reverse(settlement.lease.epoch)));
+    ordered.dedup_by_key(|settlement| settlement.lease.job);
+    ordered
+}
+
+fn columns(settlements: &[&Settlement], successors: &[JobId]) -> Result<[Value; 9], StoreError> {
     let endings: Vec<Ending> =
         settlements.iter().map(|settlement| Ending::of(&settlement.end)).collect::<Result<_, _>>()?;
     let texts = |text: fn(&Ending) -> Option<&String>| -> Value {
@@ -116,6 +132,6 @@ fn columns(settlements: &[Settlement], successors: &[JobId]) -> Result<[Value; 9
         texts(|ending| ending.result.as_ref()),
         texts(|ending| ending.error.as_ref()),
         endings.iter().map(|ending| ending.refused.unwrap_or(0)).collect::<Vec<i64>>().into(),
-        uuids(successors.iter().copied()),
+        uuids(successors.iter().take(settlements.len()).copied()),
     ])
 }

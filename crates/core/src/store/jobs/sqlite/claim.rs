@@ -18,7 +18,8 @@ const FIND: &str = "
     where id = ?1 and queue = ?2 and state = 'queued' and run_at <= ?3
       and (lane is null
         or not exists (select 1 from jobs r where r.lane = j.lane and r.state = 'running')
-           and not exists (select 1 from jobs o where o.lane = j.lane and o.state = 'queued' and o.id < j.id))
+           and not exists (select 1 from jobs o
+                           where o.queue = ?2 and o.turn = j.turn and o.lane = j.lane and o.state = 'queued' and o.id < j.id))
       and (crashes = 0
         or not exists (select 1 from jobs s where s.leased_by = ?4 and s.state = 'running' and s.crashes > 0))";
 

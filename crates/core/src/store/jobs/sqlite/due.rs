@@ -44,8 +44,10 @@ const CLAIMABLE: &str = "
         union all
         select j.id, j.run_at
         from heads join jobs j on j.id = (
-            select o.id from jobs o where o.lane = heads.lane and o.state = 'queued' order by o.id limit 1)
-        where heads.lane is not null and j.queue = ?1 and j.turn = ?2 and j.run_at <= ?3
+            select o.id from jobs o
+            where o.queue = ?1 and o.turn = ?2 and o.lane = heads.lane and o.state = 'queued'
+            order by o.id limit 1)
+        where heads.lane is not null and j.run_at <= ?3
           and (j.crashes = 0 or ?4)
           and not exists (select 1 from jobs r where r.lane = heads.lane and r.state = 'running'))
     order by run_at, id limit ?5";

@@ -41,7 +41,7 @@ pub(super) async fn renew(
 ) -> Result<Renewal, StoreError> {
     const RENEW: &str = "
         update processes set lease_until = ?3 where id = ?1 and ended_at is null and lease_until > ?2";
-    const HELD: &str = "select id, lease_epoch from jobs where leased_by = ?1 and state = 'running'";
+    const HELD: &str = "select id, lease_epoch from jobs where leased_by = ?1";
     let alive = run(tx, RENEW, [me.into(), now.into(), after(now, LEASE).into()]).await? == 1;
     let still: HashSet<Lease> = rows(tx, HELD, [me.into()])
         .await?
@@ -59,7 +59,7 @@ pub(super) async fn leave(
     const END: &str = "update processes set ended_at = ?2 where id = ?1 and ended_at is null";
     const RELEASE: &str = "
         update jobs set state = 'queued', run_at = ?2, leased_by = null, deadline = null
-        where leased_by = ?1 and state = 'running'
+        where leased_by = ?1
         returning id";
     run(tx, END, [me.into(), now.into()]).await?;
     let mut released = job_ids(tx, RELEASE, [me.into(), now.into()]).await?;

@@ -18,7 +18,8 @@ use crate::{
 const LIVING: &str = "select id, lease_until <= ?1 as expired from processes where ended_at is null order by id";
 
 const RUNNING: &str = "
-    select id, leased_by, crashes, again, deadline < ?1 as overdue from jobs where state = 'running' order by id";
+    select id, leased_by, crashes, again, deadline < ?1 as overdue from jobs
+    where leased_by is not null order by id";
 
 const BURY: &str = "update processes set ended_at = ?2 where id = ?1";
 
