@@ -29,7 +29,6 @@ use problem::{Kind, Problem};
 use state::Api;
 
 /// The API as a router; its progress streams end with it.
-#[must_use]
 pub fn router(deps: ApiDeps) -> Router {
     router_until(deps, CancellationToken::new())
 }

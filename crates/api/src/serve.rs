@@ -14,7 +14,7 @@ use axum::serve::{Listener, ListenerExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,11 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let router = crate::router_until(deps, shutdown.clone());
-    let listener = WriteDeadline(listener).tap_io(|io: &mut Guarded| {
+    let listener = WriteDeadline {
+        listener,
+        patience: WRITE_PATIENCE,
+    }
+    .tap_io(|io: &mut Guarded| {
         if let Err(error) = io.stream.set_nodelay(true) {
             tracing::debug!(%error, "events may be late by the delay of Nagle's algorithm");
         }
@@ -52,17 +56,21 @@ pub async fn serve(
     }
 }
 
-struct WriteDeadline(TcpListener);
+struct WriteDeadline {
+    listener: TcpListener,
+    patience: Duration,
+}
 
 impl Listener for WriteDeadline {
     type Io = Guarded;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Guarded, SocketAddr) {
-        let (stream, addr) = Listener::accept(&mut self.0).await;
+        let (stream, addr) = Listener::accept(&mut self.listener).await;
         (
             Guarded {
                 stream,
+                patience: self.patience,
                 waiting: None,
             },
             addr,
@@ -70,13 +78,14 @@ impl Listener for WriteDeadline {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
 /// A connection whose writes have a deadline.
 struct Guarded {
     stream: TcpStream,
+    patience: Duration,
     /// Runs while a write waits for the reader.
     waiting: Option<Pin<Box<Sleep>>>,
 }
@@ -91,9 +100,10 @@ impl Guarded {
             self.waiting = None;
             return written;
         }
-        let waiting = self.waiting.get_or_insert_with(|| {
-            Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_PATIENCE))
-        });
+        let patience = self.patience;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -141,5 +151,47 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, routing::get};
+    use futures::stream;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_takes_nothing_is_dropped() {
+        let endless = || async {
+            Body::from_stream(stream::repeat_with(|| {
+                Ok::<_, io::Error>(vec![b'x'; 65_536])
+            }))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let listener = WriteDeadline {
+            listener,
+            patience: Duration::from_millis(200),
+        };
+        let server = tokio::spawn(
+            axum::serve(listener, Router::new().route("/", get(endless))).into_future(),
+        );
+
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        // It takes the first bytes, then nothing until the server has given up.
+        client.read_exact(&mut [0; 1024]).await.unwrap();
+        sleep(Duration::from_millis(600)).await;
+        let mut rest = Vec::new();
+        let ended =
+            tokio::time::timeout(Duration::from_secs(10), client.read_to_end(&mut rest)).await;
+        // What was on its way arrives, and then it ends, cleanly or by a reset.
+        assert!(ended.is_ok(), "the server still sends");
+        server.abort();
     }
 }

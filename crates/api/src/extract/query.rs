@@ -28,8 +28,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 /// PostgreSQL takes no NUL in a text, so none may get there.
 fn with_nul(text: &str) -> Vec<FieldError> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(text).unwrap_or_default();
-    let nul = pairs.into_iter().filter(|(name, value)| name.contains('\0') || value.contains('\0'));
-    nul.map(|(name, _)| FieldError::parameter(name, "must not contain the NUL character")).collect()
+    let nul = pairs
+        .into_iter()
+        .filter(|(name, value)| name.contains('\0') || value.contains('\0'));
+    nul.map(|(name, _)| FieldError::parameter(name, "must not contain the NUL character"))
+        .collect()
 }
 
 /// Reads each pair alone, because serde stops at the first error of the whole.

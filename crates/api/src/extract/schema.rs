@@ -8,27 +8,6 @@ use serde_json::{Map, Value};
 
 use crate::problem::FieldError;
 
-/// Keywords understood here. The rest of a schema is for people.
-#[cfg(test)]
-pub(super) const UNDERSTOOD: [&str; 16] = [
-    "$ref",
-    "type",
-    "required",
-    "properties",
-    "additionalProperties",
-    "enum",
-    "items",
-    "oneOf",
-    "minLength",
-    "maxLength",
-    "minItems",
-    "maxItems",
-    "description",
-    "format",
-    "propertyNames",
-    "writeOnly",
-];
-
 /// Checks `value` against `schema`; `$ref`s point into `components`.
 pub(super) fn check(
     schema: &Value,
@@ -227,4 +206,82 @@ fn in_words(kind: &str) -> &str {
 /// RFC 6901, section 3.
 fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        extract::body::schema_of,
+        routes::{
+            Empty,
+            connections::{
+                change::ChangeConnection, create::CreateConnection, credential::ReplaceCredential,
+                sync::SyncRequest,
+            },
+        },
+    };
+
+    /// What [`check`] looks at, and what is only for people or checked by serde.
+    const KNOWN: [&str; 14] = [
+        "$ref",
+        "type",
+        "required",
+        "properties",
+        "additionalProperties",
+        "enum",
+        "items",
+        "oneOf",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "description",
+        "writeOnly",
+    ];
+
+    fn keywords(schema: &Value, found: &mut BTreeSet<String>) {
+        for (keyword, value) in schema.as_object().into_iter().flatten() {
+            found.insert(keyword.clone());
+            match keyword.as_str() {
+                "properties" => value
+                    .as_object()
+                    .unwrap()
+                    .values()
+                    .for_each(|field| keywords(field, found)),
+                "oneOf" => value
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|choice| keywords(choice, found)),
+                "items" | "additionalProperties" => keywords(value, found),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_schemas_of_our_bodies_use_no_keyword_that_is_not_checked() {
+        let bodies = [
+            schema_of::<Empty>(),
+            schema_of::<CreateConnection>(),
+            schema_of::<ChangeConnection>(),
+            schema_of::<ReplaceCredential>(),
+            schema_of::<SyncRequest>(),
+        ];
+        let mut found = BTreeSet::new();
+        for (schema, components) in &bodies {
+            keywords(schema, &mut found);
+            components
+                .values()
+                .for_each(|schema| keywords(schema, &mut found));
+        }
+        let unknown: Vec<&String> = found
+            .iter()
+            .filter(|keyword| !KNOWN.contains(&keyword.as_str()))
+            .collect();
+        assert!(unknown.is_empty(), "not checked: {unknown:?}");
+    }
 }

@@ -25,11 +25,11 @@ use patchbay_core::{
     },
     vault::{Keyring, Vault},
 };
-use patchbay_migrations::{Migrator, MigratorTrait};
 use patchbay_providers::Registry;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tower::ServiceExt;
+
+use crate::database::Database;
 
 /// A credential that must show up nowhere.
 pub const SECRET: &str = "EAAA-very-secret-token-0123456789";
@@ -47,7 +47,7 @@ pub struct Desk {
     pub member: String,
     /// The owner key of another organization.
     pub stranger: String,
-    folder: TempDir,
+    database: Database,
 }
 
 /// An answer.
@@ -104,14 +104,12 @@ impl Answer {
 }
 
 pub async fn desk() -> Desk {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite://{}/api.db", folder.path().display());
+    let database = Database::fresh().await;
     let options = ConnectOptions {
         max_connections: 4,
         application_name: "test".into(),
     };
-    let db = connect(&url, options).await.unwrap();
-    Migrator::up(&db, None).await.unwrap();
+    let db = connect(database.url(), options).await.unwrap();
     let clock = ShiftedClock::default();
     let store = Store::new(db, Arc::new(clock.clone()) as Arc<dyn Clock>);
     let hints: Arc<dyn Hints> = Arc::new(MemoryHints::new());
@@ -154,7 +152,7 @@ pub async fn desk() -> Desk {
         viewer,
         member,
         stranger,
-        folder,
+        database,
     }
 }
 
@@ -210,9 +208,9 @@ impl Desk {
         }
     }
 
-    /// Where the database's files are.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
+    /// Whether a text stands anywhere in the database in clear.
+    pub async fn holds(&self, text: &str) -> bool {
+        self.database.holds(text).await
     }
 
     /// A process that may claim jobs.

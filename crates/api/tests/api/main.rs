@@ -1,5 +1,4 @@
-//! The API through its router, on a SQLite database of each test's own. What is
-//! the same on PostgreSQL is tested here; what is not, in `tests/`.
+//! The API through its router, on SQLite. `api_postgres` runs the same tests on PostgreSQL.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +8,7 @@
 mod access;
 mod bad_input;
 mod connections;
+mod database;
 mod desk;
 mod document;
 mod idempotency;

@@ -1,0 +1,27 @@
+//! The tests of `api`, on PostgreSQL.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its module shares"
+)]
+
+mod database;
+
+#[path = "../api/access.rs"]
+mod access;
+#[path = "../api/bad_input.rs"]
+mod bad_input;
+#[path = "../api/connections.rs"]
+mod connections;
+#[path = "../api/desk.rs"]
+mod desk;
+#[path = "../api/idempotency.rs"]
+mod idempotency;
+#[path = "../api/jobs.rs"]
+mod jobs;
+#[path = "../api/progress.rs"]
+mod progress;
+#[path = "../api/records.rs"]
+mod records;
+#[path = "../api/sync.rs"]
+mod sync;
