@@ -1,7 +1,6 @@
 //! Square: catalog, sales, customers and stock of a seller, read with an access token.
 //! Facts: <https://developer.squareup.com/reference/square>.
 
-mod answer;
 mod client;
 mod shape;
 mod streams;

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
-    super::{answer::Answer, client::Client, shape},
+    super::{
+        client::{Answer, Client},
+        shape,
+    },
     OVERLAP, read_back, records, rfc3339, since, stored,
 };
 use crate::{

@@ -12,7 +12,7 @@ use crate::error::ProviderError;
 
 /// A page of any listing.
 #[derive(Debug, Deserialize)]
-pub(super) struct Answer {
+pub(in crate::square) struct Answer {
     /// Square names the rows after what they are, and leaves an empty list out.
     #[serde(
         default,

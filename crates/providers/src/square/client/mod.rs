@@ -2,6 +2,8 @@
 //! be repeated; it must not learn to write without changing that. What answers mean is
 //! in `answer`.
 
+mod answer;
+
 use std::time::Duration;
 
 use patchbay_core::outbound::{
@@ -10,8 +12,9 @@ use patchbay_core::outbound::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, understand};
 use crate::{error::ProviderError, session::Session};
+pub(super) use answer::Answer;
+use answer::understand;
 
 /// The newest version whose OpenAPI description is public, so the newest that can be
 /// checked field by field. 2026-09-16 only changes inventory adjustments, not read here.
