@@ -33,46 +33,10 @@ pub struct WithJob {
     pub job: Option<Job>,
 }
 
-/// One page of a list.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Page<T> {
-    pub data: Vec<T>,
-    pub next: Option<String>,
-}
-
-/// Entries the API gives in one page at most.
-const PAGE: &str = "200";
-
 impl Client {
     /// Every connection, page after page.
     pub async fn connections(&self) -> Outcome<Answer<Vec<Connection>>> {
         self.all("/connections", &[]).await
-    }
-
-    /// Every entry of a list that comes in pages.
-    pub async fn all<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Outcome<Answer<Vec<T>>> {
-        let (mut json, mut view, mut cursor) = (Vec::new(), Vec::new(), None);
-        loop {
-            let mut query = query.to_vec();
-            query.push(("limit", PAGE.to_owned()));
-            query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            let mut page: Answer<Page<T>> = self.get(path, &query).await?;
-            if let Some(Value::Array(entries)) = page.json.get_mut("data").map(Value::take) {
-                json.extend(entries);
-            }
-            view.extend(page.view.data);
-            cursor = page.view.next;
-            if cursor.is_none() {
-                return Ok(Answer {
-                    json: Value::Array(json),
-                    view,
-                });
-            }
-        }
     }
 
     /// The connection that a person names: by id, by name, or by provider where only

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Outcome, Stop};
 
 pub mod connection;
 pub mod job;
+pub mod pages;
 mod problem;
 pub mod record;
 pub mod sse;

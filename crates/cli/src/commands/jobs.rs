@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::{
     client::{
         Answer, Client,
-        connection::Page,
         job::{Job, name},
+        pages::Page,
     },
     commands::connections::time,
     exit::Outcome,

@@ -6,11 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{
-    client::{
-        Answer, Client,
-        connection::{Connection, Page},
-        record::Record,
-    },
+    client::{Answer, Client, connection::Connection, pages::Page, record::Record},
     exit::Outcome,
     output::{self, Format, grouped},
 };
@@ -33,6 +29,9 @@ pub struct Arguments {
     /// Also those that the provider has deleted
     #[arg(long)]
     deleted: bool,
+    /// Only what has changed since: `changed_since` of an earlier answer (--output json)
+    #[arg(long, value_name = "CURSOR")]
+    changed_since: Option<String>,
     /// Count by kind, and add up what has a net amount, per currency
     #[arg(long)]
     totals: bool,
@@ -49,6 +48,11 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
     let path = format!("/connections/{}/records", connection.id);
     let mut query = vec![("stream", arguments.stream.clone())];
     query.extend(arguments.kind.map(|kind| ("kind", kind)));
+    query.extend(
+        arguments
+            .changed_since
+            .map(|cursor| ("changed_since", cursor)),
+    );
     if arguments.deleted {
         query.push(("deleted", "true".into()));
     }
@@ -183,18 +187,11 @@ async fn totals(
     format: Format,
 ) -> Outcome {
     let mut totals = Totals::default();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = query.to_vec();
-        query.push(("limit", "200".into()));
-        query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let page: Answer<Page<Record>> = client.get(path, &query).await?;
-        page.view.data.iter().for_each(|record| totals.add(record));
-        cursor = page.view.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    client
+        .each_page(path, query, |page: Answer<Page<Record>>| {
+            page.view.data.iter().for_each(|record| totals.add(record));
+        })
+        .await?;
     match format {
         Format::Json => output::say_json(&totals.json(stream)),
         Format::Text => output::say(&totals.text(&connection.name, stream)),

@@ -24,7 +24,7 @@ impl Screen {
         match format {
             Format::Json => Self::Quiet,
             Format::Text if format.is_live() => Self::Bars(Bars::new(jobs)),
-            Format::Text => Self::Lines(Lines::default()),
+            Format::Text => Self::Lines(Lines::new(jobs)),
         }
     }
 
@@ -44,7 +44,11 @@ impl Screen {
     pub fn broken(&mut self, job: JobId, why: &str) {
         match self {
             Self::Bars(bars) => bars.broken(job, why),
-            Self::Lines(_) => output::complain(&format!("{job}: {why}; connecting again")),
+            Self::Lines(lines) => {
+                if let Some(line) = lines.broken(job, why) {
+                    output::complain(&line);
+                }
+            }
             Self::Quiet => {}
         }
     }

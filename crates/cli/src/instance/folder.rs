@@ -27,6 +27,7 @@ pub struct DataFolder {
 impl DataFolder {
     /// Makes the folder where it is missing, closes it to others, and locks it.
     pub fn lock(path: &Path) -> Outcome<Self> {
+        let path = &std::path::absolute(path)?;
         let because = |error: std::io::Error| {
             Stop::internal(format!("data folder {}: {error}", path.display()))
         };

@@ -44,7 +44,13 @@ pub async fn serve(
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
     match readiness.answer() {
-        Ok(()) => (StatusCode::OK, "ready\n".into()),
+        Ok(remarks) => {
+            let remarks = remarks.iter().map(|remark| format!("but {remark}\n"));
+            (
+                StatusCode::OK,
+                format!("ready\n{}", remarks.collect::<String>()),
+            )
+        }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
@@ -71,8 +77,8 @@ mod tests {
     struct Busy;
 
     impl Running for Busy {
-        fn answer(&self) -> Result<(), String> {
-            Ok(())
+        fn answer(&self) -> Result<Vec<String>, String> {
+            Ok(vec!["hints are away".into()])
         }
 
         fn counters(&self) -> Vec<(String, u64)> {
@@ -96,7 +102,11 @@ mod tests {
     async fn a_running_process_shows_its_counters() {
         let readiness = Readiness::default();
         readiness.running(Busy);
-        assert_eq!(ready(State(readiness.clone())).await.0.as_u16(), 200);
+        let (status, said) = ready(State(readiness.clone())).await;
+        assert_eq!(
+            (status.as_u16(), said.as_str()),
+            (200, "ready\nbut hints are away\n")
+        );
         let page = metrics("worker", &readiness);
         assert!(
             page.contains("patchbay_ready 1\n")

@@ -12,8 +12,8 @@ pub struct Readiness(Arc<Mutex<State>>);
 
 /// A running process as its admin port asks it.
 pub trait Running: Send + Sync {
-    /// `Ok` when it does its work, else why it does not.
-    fn answer(&self) -> Result<(), String>;
+    /// `Ok` when it does its work, with what makes it slower; else why it does not.
+    fn answer(&self) -> Result<Vec<String>, String>;
 
     /// Counters since its start, by name.
     fn counters(&self) -> Vec<(String, u64)>;
@@ -48,8 +48,8 @@ impl Readiness {
         self.set(State::Waiting(why.to_owned()));
     }
 
-    /// `Ok` when it works, else why it does not.
-    pub fn answer(&self) -> Result<(), String> {
+    /// `Ok` when it works, with what makes it slower; else why it does not.
+    pub fn answer(&self) -> Result<Vec<String>, String> {
         match self.state() {
             State::Running(process) => process.answer(),
             State::Starting => Err("starting".into()),

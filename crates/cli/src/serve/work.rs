@@ -59,10 +59,11 @@ fn lease_connection(kind: &str, url: String) -> Connect {
     })
 }
 
-/// The name of this machine, for operators; a file, because a system call would need
-/// another dependency.
+/// The name of this machine and the id of this process, for operators. The name is read
+/// from a file, because a system call would need another dependency.
 pub fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| std::fs::read_to_string("/etc/hostname"));
-    name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    let name = name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned());
+    format!("{name}:{}", std::process::id())
 }

@@ -1,0 +1,5 @@
+//! The `patchbay` binary as a person uses it: real processes, their output, their exit codes.
+
+mod desk;
+mod starting;
+mod up;
