@@ -10,6 +10,7 @@ use axum::{
 use patchbay_core::{
     connection::Role,
     ids::{ApiKeyId, OrgId},
+    job::{JobKind, NewJob, Queue},
     secret::Secret,
 };
 
@@ -101,6 +102,8 @@ pub struct Caller {
     pub role: Role,
     /// The key, by its row.
     pub key: ApiKeyId,
+    /// W3C `traceparent` of the request, handed on to the jobs that it asks for.
+    pub trace_context: Option<String>,
     /// The key as it was sent. The hash of a body is keyed with it.
     pub(crate) token: Secret,
 }
@@ -109,6 +112,14 @@ impl Caller {
     /// How rows name this caller.
     pub fn actor(&self) -> String {
         format!("api_key:{}", self.key)
+    }
+
+    /// A job of this caller, with the usual policy.
+    pub fn job(&self, kind: JobKind, queue: Queue) -> NewJob {
+        NewJob {
+            trace_context: self.trace_context.clone(),
+            ..NewJob::new(Some(self.org), kind, queue, self.actor())
+        }
     }
 }
 
@@ -176,8 +187,19 @@ async fn authorise(
         org: key.org_id,
         role: key.role,
         key: key.id,
+        trace_context: trace_context(headers),
         token,
     })
+}
+
+/// A `traceparent` of version 00 (<https://www.w3.org/TR/trace-context/#traceparent-header>);
+/// another is ignored, as the standard asks.
+fn trace_context(headers: &axum::http::HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    let lower_hex = |c: char| matches!(c, '0'..='9' | 'a'..='f' | '-');
+    (lengths == [2, 32, 16, 2] && text.starts_with("00-") && text.chars().all(lower_hex))
+        .then(|| text.to_owned())
 }
 
 fn bearer(headers: &axum::http::HeaderMap) -> Option<Secret> {

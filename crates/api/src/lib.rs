@@ -20,7 +20,9 @@ mod wait;
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
-use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer, trace::TraceLayer,
+};
 
 pub use serve::serve;
 pub use state::ApiDeps;
@@ -47,6 +49,8 @@ pub(crate) fn router_until(deps: ApiDeps, shutdown: CancellationToken) -> Router
         .layer(CatchPanicLayer::custom(|_| {
             axum::response::IntoResponse::into_response(Problem::internal(&"a handler panicked"))
         }))
+        // Method, path, status and time of a request, at debug; no header, so no key.
+        .layer(TraceLayer::new_for_http())
         .with_state(api);
     // Outside of the routes, because a path is changed before it is matched.
     let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);

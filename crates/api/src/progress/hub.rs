@@ -29,6 +29,8 @@ use super::{JobFrame, org_room::OrgRoom};
 const THROTTLE: Duration = Duration::from_millis(100);
 /// Signals that come together are read together.
 const GATHER: Duration = Duration::from_millis(2);
+/// Jobs of an org that are read one by one within a throttle.
+const NAMED_JOBS: usize = 200;
 /// How often the clock looks; also how often the carrier is asked whether it answers.
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two reads of everything while the carrier answers.
@@ -330,7 +332,12 @@ impl Watched {
 
     fn mark_job_of_org(&mut self, id: OrgId, job: JobId, now: Instant) {
         if let Some(org) = self.orgs.get_mut(&id) {
-            org.jobs.insert(job);
+            if org.jobs.len() < NAMED_JOBS {
+                org.jobs.insert(job);
+            } else {
+                // A flood: reading what is active costs less than reading every one of it.
+                org.whole = true;
+            }
             let due = org.refresh.mark(now);
             self.due_orgs.insert(id);
             self.next = Some(self.next.map_or(due, |next| next.min(due)));

@@ -1,6 +1,7 @@
 //! Every route, one file per noun. To add one: its handler with its request and
 //! response types and `#[utoipa::path]`, its line here, its line in
-//! [`crate::access::TABLE`], and `make openapi`.
+//! [`crate::access::TABLE`], and the document:
+//! `UPDATE=1 cargo test -p patchbay-api --test api document`.
 
 pub mod connections;
 pub mod docs;

@@ -12,8 +12,10 @@ pub struct Database {
 impl Database {
     pub async fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/api.db?mode=rwc", folder.path().display());
-        let db = sea_orm::Database::connect(&url).await.unwrap();
+        let url = format!("sqlite://{}/api.db", folder.path().display());
+        let db = sea_orm::Database::connect(format!("{url}?mode=rwc"))
+            .await
+            .unwrap();
         Migrator::up(&db, None).await.unwrap();
         db.close().await.unwrap();
         Self { folder, url }

@@ -39,6 +39,7 @@ pub struct Desk {
     pub store: Store,
     pub hints: Arc<dyn Hints>,
     pub clock: ShiftedClock,
+    pub deps: ApiDeps,
     keyring_text: String,
     pub router: Router,
     pub org: OrgId,
@@ -135,16 +136,18 @@ pub async fn desk() -> Desk {
     tx.commit().await.unwrap();
     let [owner, viewer, member, stranger] = keys.try_into().unwrap();
 
-    let router = patchbay_api::router(ApiDeps {
+    let deps = ApiDeps {
         store: store.clone(),
         hints: Arc::clone(&hints),
         sealing: keyring.sealing_public().clone(),
         providers: Arc::new(Registry::builtin()),
-    });
+    };
+    let router = patchbay_api::router(deps.clone());
     Desk {
         store,
         hints,
         clock,
+        deps,
         keyring_text,
         router,
         org,

@@ -13,6 +13,7 @@ mod desk;
 mod document;
 mod idempotency;
 mod jobs;
+mod listener;
 mod progress;
 mod records;
 mod sync;

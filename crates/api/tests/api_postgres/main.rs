@@ -19,6 +19,8 @@ mod desk;
 mod idempotency;
 #[path = "../api/jobs.rs"]
 mod jobs;
+#[path = "../api/listener.rs"]
+mod listener;
 #[path = "../api/progress.rs"]
 mod progress;
 #[path = "../api/records.rs"]

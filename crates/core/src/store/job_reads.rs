@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Json,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Json,
 };
 
 use super::{Store, StoreError};
@@ -71,36 +71,6 @@ pub struct JobPicture {
     pub discarded_at: Option<DateTime<Utc>>,
 }
 
-impl From<crate::entities::job::Model> for JobPicture {
-    fn from(row: crate::entities::job::Model) -> Self {
-        Self {
-            id: row.id,
-            org_id: row.org_id,
-            connection_id: row.connection_id,
-            kind: row.kind,
-            queue: row.queue,
-            lane: row.lane,
-            args: row.args,
-            state: row.state,
-            run_at: row.run_at,
-            attempt: row.attempt,
-            max_attempts: row.max_attempts,
-            crashes: row.crashes,
-            lease_epoch: row.lease_epoch,
-            again: row.again,
-            progress: row.progress,
-            progress_no: row.progress_no,
-            result: row.result,
-            error: row.error,
-            requested_by: row.requested_by,
-            created_at: row.created_at,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
-            discarded_at: row.discarded_at,
-        }
-    }
-}
-
 /// Which jobs of an org a list asks for; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobFilter {
@@ -160,12 +130,17 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn jobs_by_id(&self, org: OrgId, ids: &[JobId]) -> Result<Vec<JobPicture>, StoreError> {
+    pub async fn jobs_by_id(
+        &self,
+        db: &impl ConnectionTrait,
+        org: OrgId,
+        ids: &[JobId],
+    ) -> Result<Vec<JobPicture>, StoreError> {
         let mut found: Vec<JobPicture> = pictures()
             .filter(Column::OrgId.eq(org))
             .filter(Column::Id.is_in(ids.iter().copied()))
             .into_model()
-            .all(self.db())
+            .all(db)
             .await?;
         found.sort_by_key(|job| ids.iter().position(|id| *id == job.id));
         Ok(found)

@@ -72,7 +72,7 @@ async fn unpark(
     let ids: Vec<JobId> = due.iter().map(|due| due.job).collect();
     let queue_of: Vec<(JobId, Queue)> = api
         .store
-        .jobs_by_id(row.org_id, &ids)
+        .jobs_by_id(tx, row.org_id, &ids)
         .await?
         .into_iter()
         .map(|job| (job.id, job.queue))

@@ -132,7 +132,12 @@ pub async fn sync(
     tx.commit().await?;
     api.announce(announcement);
     let waited = wait
-        .for_jobs(&api, api.store.jobs_by_id(caller.org, &jobs).await?)
+        .for_jobs(
+            &api,
+            api.store
+                .jobs_by_id(api.store.db(), caller.org, &jobs)
+                .await?,
+        )
         .await;
     Ok((waited.status(), Json(SyncJobs { jobs: waited.views })).into_response())
 }
@@ -216,7 +221,7 @@ impl<'a> Wanted<'a> {
             lane: Some(format!("{connection}:{}", stream.key)),
             args: json!({ "stream": stream.key, "pull": self.pull }),
             dedupe_key: Some(format!("{connection}:{}:{}", stream.key, self.name)),
-            ..NewJob::new(Some(caller.org), JobKind::Sync, Queue::Sync, caller.actor())
+            ..caller.job(JobKind::Sync, Queue::Sync)
         };
         self.streams.iter().map(job).collect()
     }

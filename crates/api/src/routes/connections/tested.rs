@@ -96,7 +96,12 @@ pub async fn answer(
     wait: Wait,
 ) -> Result<Response, Problem> {
     let mut waited = wait
-        .for_jobs(api, api.store.jobs_by_id(caller.org, jobs).await?)
+        .for_jobs(
+            api,
+            api.store
+                .jobs_by_id(api.store.db(), caller.org, jobs)
+                .await?,
+        )
         .await;
     let status = waited.status();
     let job = (!waited.views.is_empty()).then(|| waited.views.remove(0));
@@ -199,12 +204,7 @@ pub async fn enqueue(
         // A person waits: what does not work now is told now.
         max_attempts: 2,
         timeout: TEST_TIMEOUT,
-        ..NewJob::new(
-            Some(caller.org),
-            JobKind::ConnectionTest,
-            Queue::Interactive,
-            caller.actor(),
-        )
+        ..caller.job(JobKind::ConnectionTest, Queue::Interactive)
     };
     let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
     match enqueued.pop() {

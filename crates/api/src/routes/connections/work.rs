@@ -118,7 +118,12 @@ async fn ask(
     tx.commit().await?;
     api.announce(announcement);
     let mut waited = wait
-        .for_jobs(api, api.store.jobs_by_id(caller.org, &jobs).await?)
+        .for_jobs(
+            api,
+            api.store
+                .jobs_by_id(api.store.db(), caller.org, &jobs)
+                .await?,
+        )
         .await;
     if waited.views.is_empty() {
         return Err(Problem::not_found("job"));
@@ -142,12 +147,7 @@ async fn enqueue_check(
         max_attempts: 1,
         timeout: CHECK_TIMEOUT,
         dedupe_key: Some(format!("{id}:check")),
-        ..NewJob::new(
-            Some(caller.org),
-            JobKind::HealthCheck,
-            Queue::Interactive,
-            caller.actor(),
-        )
+        ..caller.job(JobKind::HealthCheck, Queue::Interactive)
     };
     let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
     match enqueued.pop() {
