@@ -22,7 +22,7 @@ Secrets never stand on the command line, where every user of the machine could r
 pub struct Arguments {
     /// What to connect, such as square; `patchbay providers` lists all
     provider: String,
-    /// Name of the connection [default: the provider's key]
+    /// Name of the connection [default: the provider's name]
     #[arg(long)]
     name: Option<String>,
     /// Field of the config; JSON is taken as such, anything else as text
@@ -114,8 +114,11 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
         .iter()
         .map(|(name, secret)| (name.as_str(), secret.expose()))
         .collect();
-    let name = arguments.name.unwrap_or_else(|| arguments.provider.clone());
-    let body = json!({ "provider": arguments.provider, "name": name, "config": config, "credential": exposed });
+    let mut body =
+        json!({ "provider": arguments.provider, "config": config, "credential": exposed });
+    if let Some(name) = arguments.name {
+        body["name"] = json!(name);
+    }
     let made = client.post::<WithJob>("/connections", &[], &body).await?;
     let id = made.view.connection.id;
     let tested = match made.view.job {

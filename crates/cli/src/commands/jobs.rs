@@ -19,6 +19,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    #[command(flatten)]
+    filter: Filter,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -47,7 +49,7 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Args)]
 struct Filter {
     /// Only in this state: queued, parked, running, succeeded, failed, cancelled, quarantined
     #[arg(long)]
@@ -76,10 +78,7 @@ struct LogLine {
 }
 
 pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outcome {
-    match arguments.command.unwrap_or(Command::List(Filter {
-        limit: 20,
-        ..Filter::default()
-    })) {
+    match arguments.command.unwrap_or(Command::List(arguments.filter)) {
         Command::List(filter) => list(client, filter, format).await,
         Command::Show { job } => show(&client.get(&format!("/jobs/{job}"), &[]).await?, format),
         Command::Logs { job } => logs(
