@@ -23,7 +23,7 @@ settings! {
     database_url: Option<DatabaseUrl> = "", "database_url", read by [Api, Worker, Scheduler, Admin];
 
     /// Most connections a process opens to the database.
-    database_connections: u32 = "10", "database_connections", read by [Api, Worker, Scheduler];
+    database_connections: u32 = "10", "database_connections", read by [Api, Worker, Scheduler, Admin];
 
     /// Redis of a fleet. It carries hints and signals only: losing it loses no job.
     redis_url: Option<RedisUrl> = "", "redis_url", read by [Api, Worker, Scheduler];
@@ -48,7 +48,7 @@ settings! {
 
     /// How long running jobs may go on after a request to stop. What is not finished
     /// then goes back to its queue.
-    shutdown_grace: Period = "25s", "shutdown_grace", read by [Up, Api, Worker, Scheduler];
+    shutdown_grace: Period = "25s", "shutdown_grace", read by [Up, Worker];
 
     /// How log lines look. `auto`: text on a terminal, else JSON.
     log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin];
