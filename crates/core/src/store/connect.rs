@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use sea_orm::{
     ConnectOptions as PoolOptions, Database, DatabaseConnection, DbErr,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use url::Url;
 
@@ -79,7 +79,10 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConne
         Some(("sqlite", _)) if url.contains(":memory:") || url.contains("mode=memory") => {
             Err(ConnectError::InMemory { url: masked(url) })
         }
-        Some(("sqlite", path)) => sqlite(Path::new(path.trim_start_matches("//")), options).await,
+        Some(("sqlite", _)) => match url.parse::<SqliteConnectOptions>() {
+            Ok(parsed) => sqlite(parsed.get_filename(), options).await,
+            Err(_) => Err(ConnectError::NotAnAddress { url: masked(url) }),
+        },
         _ => Err(ConnectError::NotAnAddress { url: masked(url) }),
     }
 }
@@ -188,6 +191,17 @@ mod tests {
     async fn an_in_memory_database_is_refused() {
         let error = connect("sqlite::memory:", options()).await.unwrap_err();
         assert!(matches!(error, ConnectError::InMemory { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_path_with_any_characters_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a b#c?d.db");
+        sqlite(&file, options()).await.unwrap();
+        assert!(file.exists());
+        let other = folder.path().join("a b.db");
+        connect(&format!("sqlite://{}/a%20b.db", folder.path().display()), options()).await.unwrap();
+        assert!(other.exists());
     }
 
     #[test]

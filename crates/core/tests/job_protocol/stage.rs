@@ -1,10 +1,16 @@
 //! A migrated database with a movable clock, and the short forms that tests speak in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use patchbay_core::{
-    clock::ShiftedClock,
+    clock::{Clock, ShiftedClock},
     connection::{ConnectionStatus, Health},
     entities::{connection, credential, job, org},
     failure::{Failure, FailureKind},
@@ -28,11 +34,30 @@ enum Keep {
     Sqlite { _folder: tempfile::TempDir },
 }
 
+/// A clock that stands still until it is moved, in milliseconds since [`START`].
+#[derive(Debug, Clone, Default)]
+struct StillClock(Arc<AtomicI64>);
+
+/// Where a [`StillClock`] begins.
+pub const START: DateTime<Utc> = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+
+impl Clock for StillClock {
+    fn now(&self) -> DateTime<Utc> {
+        START + TimeDelta::milliseconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug)]
+enum Hands {
+    Running(ShiftedClock),
+    Still(StillClock),
+}
+
 /// A database of its own.
 #[derive(Debug)]
 pub struct Stage {
     pub store: Store,
-    clock: ShiftedClock,
+    hands: Hands,
     _keep: Keep,
 }
 
@@ -55,7 +80,23 @@ impl Stage {
         let options = ConnectOptions { max_connections: 6, application_name: "job-protocol-test".into() };
         let db = connect(url, options).await.unwrap();
         let clock = ShiftedClock::default();
-        Self { store: Store::new(db, Arc::new(clock.clone())), clock, _keep: keep }
+        Self { store: Store::new(db, Arc::new(clock.clone())), hands: Hands::Running(clock), _keep: keep }
+    }
+
+    /// The same stage with a clock that moves only by [`Stage::advance`].
+    pub async fn stop_the_clock(self) -> Self {
+        if !self.is_sqlite() {
+            let sql = format!(
+                "create or replace function patchbay_now() returns timestamptz language sql stable as $$
+                     select timestamptz '{}' + coalesce((select sum(offset_ms) from clock_offset), 0)
+                         * interval '1 millisecond' $$",
+                START.to_rfc3339()
+            );
+            self.sql(&sql).await.unwrap();
+        }
+        let clock = StillClock::default();
+        let store = Store::new(self.store.db().clone(), Arc::new(clock.clone()));
+        Self { store, hands: Hands::Still(clock), _keep: self._keep }
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -69,7 +110,12 @@ impl Stage {
     /// Moves the protocol's time: the database's on PostgreSQL, the `Clock`'s on SQLite.
     pub async fn advance(&self, step: Duration) {
         let step = TimeDelta::from_std(step).unwrap();
-        self.clock.advance(step);
+        match &self.hands {
+            Hands::Running(clock) => clock.advance(step),
+            Hands::Still(clock) => {
+                clock.0.fetch_add(step.num_milliseconds(), Ordering::SeqCst);
+            }
+        }
         if !self.is_sqlite() {
             let sql = format!("insert into clock_offset values ({})", step.num_milliseconds());
             self.sql(&sql).await.unwrap();

@@ -1,0 +1,112 @@
+//! Random operation sequences against a small model, with the whole job table compared
+//! after each step. The model says in a hundred lines what the statements say in many:
+//! where they differ, one of them is wrong.
+
+mod run;
+mod table;
+
+use proptest::{prelude::*, test_runner::TestRunner};
+
+/// One step. Numbers choose among what is there (`n % len`), so any sequence makes sense.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Ask for a job: org, lane and key if any, of a connection or not, delay in seconds.
+    Enqueue { org: u8, lane: Option<u8>, key: Option<u8>, connection: bool, delay: u8 },
+    /// A process claims these hints.
+    Claim { process: u8, hints: Vec<u8> },
+    /// A process claims what is due.
+    ClaimDue { process: u8, limit: u8, after: u8 },
+    /// A process renews its lease.
+    Renew { process: u8 },
+    /// A body commits progress; one that lost its lease tries as well.
+    Checkpoint { lease: u8 },
+    /// A lease ends; one that was lost tries as well.
+    Settle { lease: u8, end: End },
+    /// A person cancels.
+    Cancel { job: u8 },
+    /// A person retries.
+    Retry { job: u8 },
+    /// A person discards.
+    Discard { job: u8 },
+    /// The connection's credential is replaced, which unparks.
+    Replace,
+    /// The connection is switched off, which parks what waits.
+    Disable,
+    /// The connection is switched on, which unparks.
+    Enable,
+    /// A process stops gracefully, and a new one takes its place.
+    Leave { process: u8 },
+    /// A process dies: it is never heard of again, and a new one takes its place.
+    Crash { process: u8 },
+    /// A scheduler rescues.
+    Rescue,
+    /// Time passes, in seconds.
+    Wait { seconds: u8 },
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone)]
+pub enum End {
+    Succeed,
+    Fail,
+    Retry { delay: u8 },
+    Snooze { delay: u8 },
+    Park { with_version: bool },
+    Release,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let end = prop_oneof![
+        3 => Just(End::Succeed),
+        1 => Just(End::Fail),
+        1 => (0..9_u8).prop_map(|delay| End::Retry { delay }),
+        1 => (0..9_u8).prop_map(|delay| End::Snooze { delay }),
+        2 => any::<bool>().prop_map(|with_version| End::Park { with_version }),
+        1 => Just(End::Release),
+    ];
+    let enqueue = (any::<u8>(), prop::option::of(0..3_u8), prop::option::of(0..3_u8), any::<bool>(), 0..4_u8)
+        .prop_map(|(org, lane, key, connection, delay)| Step::Enqueue { org, lane, key, connection, delay });
+    prop_oneof![
+        8 => enqueue,
+        6 => (any::<u8>(), prop::collection::vec(any::<u8>(), 1..6))
+            .prop_map(|(process, hints)| Step::Claim { process, hints }),
+        3 => (any::<u8>(), 1..5_u8, any::<u8>())
+            .prop_map(|(process, limit, after)| Step::ClaimDue { process, limit, after }),
+        3 => any::<u8>().prop_map(|process| Step::Renew { process }),
+        2 => any::<u8>().prop_map(|lease| Step::Checkpoint { lease }),
+        8 => (any::<u8>(), end).prop_map(|(lease, end)| Step::Settle { lease, end }),
+        1 => any::<u8>().prop_map(|job| Step::Cancel { job }),
+        2 => any::<u8>().prop_map(|job| Step::Retry { job }),
+        1 => any::<u8>().prop_map(|job| Step::Discard { job }),
+        1 => Just(Step::Replace),
+        1 => Just(Step::Disable),
+        1 => Just(Step::Enable),
+        1 => any::<u8>().prop_map(|process| Step::Leave { process }),
+        2 => any::<u8>().prop_map(|process| Step::Crash { process }),
+        3 => Just(Step::Rescue),
+        3 => (1..8_u8).prop_map(|seconds| Step::Wait { seconds }),
+    ]
+}
+
+/// Runs cases on one database each. A failing sequence is shrunk and printed; the seed
+/// is drawn anew each time, so that every run of the suite looks somewhere else.
+fn sequences(cases: u32, longest: usize, on_postgres: bool) {
+    let config = ProptestConfig { cases, max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let outcome = TestRunner::new(config).run(&prop::collection::vec(step(), 1..longest), |steps| {
+        runtime.block_on(run::run(&steps, on_postgres)).map_err(TestCaseError::fail)
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn random_sequences_on_sqlite_do_what_the_model_says() {
+    sequences(40, 80, false);
+}
+
+#[test]
+fn random_sequences_on_postgres_do_what_the_model_says() {
+    sequences(8, 80, true);
+}

@@ -1,0 +1,339 @@
+//! Does each step on the database and on the model, and compares what both say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::job,
+    ids::{ConnectionId, JobId, OrgId, ProcessId},
+    job::{Enqueued, Lease, NewJob, Queue, Settle},
+    progress::Progress,
+    store::jobs::Moved,
+};
+use sea_orm::EntityTrait;
+
+use super::{
+    End, Step,
+    table::{Row, TIMEOUT, Table, Told},
+};
+use crate::stage::{Stage, fail, lease, noop, park, retry_after, snooze, succeed};
+
+/// A lease that somebody believes to hold, and the credential it works with.
+#[derive(Debug, Clone, Copy)]
+struct Belief {
+    process: ProcessId,
+    lease: Lease,
+    credential: i64,
+}
+
+struct Both {
+    stage: Stage,
+    table: Table,
+    orgs: Vec<OrgId>,
+    connection: ConnectionId,
+    processes: Vec<ProcessId>,
+    beliefs: Vec<Belief>,
+}
+
+/// Says which step went wrong and how.
+type Checked = Result<(), String>;
+
+macro_rules! same {
+    ($database:expr, $model:expr, $what:expr) => {
+        let (database, model) = (&$database, &$model);
+        if database != model {
+            return Err(format!("{}: the database says {database:?}, the model {model:?}", $what));
+        }
+    };
+}
+
+pub async fn run(steps: &[Step], on_postgres: bool) -> Checked {
+    let stage = if on_postgres { Stage::postgres().await } else { Stage::sqlite().await };
+    let stage = stage.stop_the_clock().await;
+    let mut orgs = vec![stage.org().await, stage.org().await, stage.org().await];
+    orgs.sort_unstable();
+    let connection = stage.connection(orgs[0]).await;
+    let table = Table { credential: 1, ..Table::default() };
+    let mut both = Both { stage, table, orgs, connection, processes: vec![], beliefs: vec![] };
+    for _ in 0..2 {
+        both.new_process().await;
+    }
+    for (number, step) in steps.iter().enumerate() {
+        both.step(step).await.map_err(|why| format!("step {number}, {step:?}: {why}"))?;
+        both.compare_tables().await.map_err(|why| format!("after step {number}, {step:?}: {why}"))?;
+    }
+    Ok(())
+}
+
+fn choose<T: Copy>(from: &[T], number: u8) -> Option<T> {
+    (!from.is_empty()).then(|| from[usize::from(number) % from.len()])
+}
+
+impl Both {
+    async fn new_process(&mut self) -> ProcessId {
+        let process = self.stage.worker().await;
+        self.table.register(process);
+        self.processes.push(process);
+        process
+    }
+
+    fn process(&self, number: u8) -> ProcessId {
+        choose(&self.processes, number).unwrap()
+    }
+
+    fn job(&self, number: u8) -> Option<JobId> {
+        let ids: Vec<JobId> = self.table.jobs.keys().copied().collect();
+        choose(&ids, number)
+    }
+
+    async fn step(&mut self, step: &Step) -> Checked {
+        match step {
+            Step::Enqueue { org, lane, key, connection, delay } => {
+                self.enqueue(*org, *lane, *key, *connection, *delay).await
+            }
+            Step::Claim { process, hints } => self.claim(*process, hints).await,
+            Step::ClaimDue { process, limit, after } => self.claim_due(*process, *limit, *after).await,
+            Step::Renew { process } => self.renew(*process).await,
+            Step::Checkpoint { lease } => self.checkpoint(*lease).await,
+            Step::Settle { lease, end } => self.settle(*lease, end).await,
+            Step::Cancel { job } => self.person(*job, 'c').await,
+            Step::Retry { job } => self.person(*job, 'r').await,
+            Step::Discard { job } => self.person(*job, 'd').await,
+            Step::Replace => {
+                self.table.credential += 1;
+                self.stage.credential(self.orgs[0], self.connection, self.table.credential).await;
+                self.unpark().await
+            }
+            Step::Disable => {
+                self.table.disabled = true;
+                self.stage.status(self.connection, ConnectionStatus::Disabled).await;
+                let tx = self.stage.store.begin().await.unwrap();
+                let parked = self.stage.jobs().park_queued(&tx, self.connection).await.unwrap();
+                tx.commit().await.unwrap();
+                same!(parked, self.table.park(), "parked");
+                Ok(())
+            }
+            Step::Enable => {
+                self.table.disabled = false;
+                self.stage.status(self.connection, ConnectionStatus::Active).await;
+                self.unpark().await
+            }
+            Step::Leave { process } => {
+                let process = self.process(*process);
+                let released = self.stage.jobs().leave(process).await.unwrap();
+                same!(released, self.table.leave(process), "released");
+                self.replace_process(process).await
+            }
+            Step::Crash { process } => {
+                let process = self.process(*process);
+                self.replace_process(process).await
+            }
+            Step::Rescue => self.rescue().await,
+            Step::Wait { seconds } => {
+                self.stage.advance(Duration::from_secs(u64::from(*seconds))).await;
+                self.table.now += i64::from(*seconds);
+                Ok(())
+            }
+        }
+    }
+
+    async fn enqueue(&mut self, org: u8, lane: Option<u8>, key: Option<u8>, connection: bool, delay: u8) -> Checked {
+        let org = choose(&self.orgs, org).unwrap();
+        let connected = connection && org == self.orgs[0];
+        let lane = lane.map(|lane| format!("{org}:{lane}"));
+        let key = key.map(|key| format!("{org}:{key}"));
+        let job = NewJob {
+            connection: connected.then_some(self.connection),
+            lane: lane.clone(),
+            dedupe_key: key.clone(),
+            delay: Duration::from_secs(u64::from(delay)),
+            timeout: Duration::from_secs(TIMEOUT.unsigned_abs()),
+            ..noop(org)
+        };
+        let (told, id) = match self.stage.enqueue(vec![job]).await.remove(0) {
+            Enqueued::New(job) => (Told::New, job.id),
+            Enqueued::Waiting(job) => (Told::Waiting(job.id), job.id),
+            Enqueued::Again(job) => (Told::Again(job.id), job.id),
+        };
+        same!(told, self.table.ask(key.as_deref()), "answer");
+        if told == Told::New {
+            let run_at = self.table.now + i64::from(delay);
+            self.table.jobs.insert(id, Row::new(org, lane, key, connected, run_at));
+        }
+        Ok(())
+    }
+
+    fn believe(&mut self, process: ProcessId, claimed: &[job::Model]) {
+        for job in claimed {
+            self.table.start(process, job.id);
+            self.beliefs.push(Belief { process, lease: lease(job), credential: self.table.credential });
+        }
+    }
+
+    async fn claim(&mut self, process: u8, hints: &[u8]) -> Checked {
+        let process = self.process(process);
+        let hints: Vec<JobId> = hints.iter().filter_map(|hint| self.job(*hint)).collect();
+        let claimed = self.stage.claim(process, &hints).await;
+        let expected = self.table.claimable(process, &hints.into_iter().collect());
+        same!(claimed.iter().map(|job| job.id).collect::<BTreeSet<_>>(), expected, "claimed");
+        same!(claimed.len(), expected.len(), "claimed, none twice");
+        self.believe(process, &claimed);
+        Ok(())
+    }
+
+    /// Which of several jobs is claimed is left open; how many, and how fairly, is not.
+    async fn claim_due(&mut self, process: u8, limit: u8, after: u8) -> Checked {
+        let process = self.process(process);
+        let after = choose(&self.orgs, after).unwrap();
+        let limit = usize::from(limit);
+        let claimed = self.stage.jobs().claim_due(process, Queue::Sync, limit, after, &[]).await.unwrap();
+        let all = self.table.jobs.keys().copied().collect();
+        let possible = self.table.claimable(process, &all);
+        same!(claimed.len(), possible.len().min(limit), "number claimed directly");
+        let mut share: BTreeMap<OrgId, usize> = BTreeMap::new();
+        for job in &claimed {
+            let suspect = self.table.jobs[&job.id].crashes > 0;
+            if !self.table.may_run(job.id) || suspect && self.table.holds_suspect(process) {
+                return Err(format!("{} may not run", job.id));
+            }
+            *share.entry(job.org_id.unwrap()).or_default() += 1;
+        }
+        self.believe(process, &claimed);
+        let most = share.values().max().copied().unwrap_or(0);
+        for org in &self.orgs {
+            let left = self.table.jobs.iter().any(|(id, row)| {
+                row.org == *org && row.crashes == 0 && self.table.may_run(*id)
+            });
+            let got = share.get(org).copied().unwrap_or(0);
+            if left && got + 1 < most {
+                return Err(format!("org {org} got {got} of {share:?} and has more"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self, process: u8) -> Checked {
+        let process = self.process(process);
+        let held: Vec<Lease> =
+            self.beliefs.iter().filter(|belief| belief.process == process).map(|belief| belief.lease).collect();
+        let mut renewal = self.stage.jobs().renew(process, &held).await.unwrap();
+        same!(renewal.alive, self.table.renew(process), "alive");
+        let mut lost: Vec<Lease> = held.into_iter().filter(|lease| !self.table.passes(*lease)).collect();
+        let order = |lease: &Lease| (lease.job, lease.epoch);
+        lost.sort_by_key(order);
+        renewal.lost.sort_by_key(order);
+        same!(renewal.lost, lost, "lost leases");
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, number: u8) -> Checked {
+        let Some(belief) = choose(&self.beliefs, number) else { return Ok(()) };
+        let tx = self.stage.store.begin().await.unwrap();
+        let passes = self.stage.jobs().fence(&tx, belief.lease).await.unwrap();
+        if passes {
+            self.stage.jobs().checkpoint(&tx, belief.lease, &Progress::default(), None).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        same!(passes, self.table.passes(belief.lease), "passes the fence");
+        if passes {
+            self.table.checkpoint(belief.lease);
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, number: u8, end: &End) -> Checked {
+        let Some(belief) = choose(&self.beliefs, number) else { return Ok(()) };
+        let refused = match end {
+            End::Park { with_version: true } => Some(belief.credential),
+            _ => None,
+        };
+        let settle = match end {
+            End::Succeed => succeed(),
+            End::Fail => fail(),
+            End::Retry { delay } => retry_after(u64::from(*delay)),
+            End::Snooze { delay } => snooze(u64::from(*delay)),
+            End::Park { .. } => park(refused),
+            End::Release => Settle::Release,
+        };
+        let settled = self.stage.settle(belief.lease, settle).await;
+        same!(settled.is_some(), self.table.passes(belief.lease), "settled");
+        let Some(settled) = settled else { return Ok(()) };
+        let successor = self.table.settle(belief.lease, end, refused);
+        same!(settled.state, self.table.jobs[&belief.lease.job].state, "state told");
+        same!(settled.successor.is_some(), successor.is_some(), "successor");
+        self.table.jobs.extend(settled.successor.zip(successor));
+        Ok(())
+    }
+
+    async fn person(&mut self, number: u8, wish: char) -> Checked {
+        let Some(id) = self.job(number) else { return Ok(()) };
+        let org = self.table.jobs[&id].org;
+        let (moved, may) = match wish {
+            'c' => (self.stage.cancel(org, id).await, self.table.cancel(id)),
+            'r' => (self.stage.retry(org, id).await, self.table.retry(id)),
+            _ => (self.stage.discard(org, id).await, self.table.discard(id)),
+        };
+        let told = match moved {
+            Moved::Done(row) => (true, Row::of(&row)),
+            Moved::Refused(row) => (false, Row::of(&row)),
+            Moved::Missing => return Err("missing".into()),
+        };
+        same!(told, (may, self.table.jobs[&id].clone()), "the row told");
+        Ok(())
+    }
+
+    async fn unpark(&mut self) -> Checked {
+        let tx = self.stage.store.begin().await.unwrap();
+        let due = self.stage.jobs().unpark(&tx, self.connection).await.unwrap();
+        tx.commit().await.unwrap();
+        same!(due.iter().map(|due| due.job).collect::<Vec<_>>(), self.table.unpark(), "unparked");
+        Ok(())
+    }
+
+    async fn replace_process(&mut self, gone: ProcessId) -> Checked {
+        self.processes.retain(|process| *process != gone);
+        self.new_process().await;
+        Ok(())
+    }
+
+    async fn rescue(&mut self) -> Checked {
+        let scheduler = self.stage.worker().await;
+        self.table.register(scheduler);
+        let mut rescued = self.stage.jobs().rescue(scheduler).await.unwrap();
+        rescued.requeued.sort_unstable();
+        rescued.quarantined.sort_unstable();
+        let (requeued, quarantined, successors) = self.table.rescue(scheduler);
+        same!(rescued.requeued, requeued, "requeued");
+        same!(rescued.quarantined, quarantined, "quarantined");
+        // Their ids are made by the database: found by their keys.
+        for successor in successors {
+            let born: Vec<JobId> = self
+                .rows()
+                .await
+                .into_iter()
+                .filter(|(id, row)| !self.table.jobs.contains_key(id) && row.key == successor.key)
+                .map(|(id, _)| id)
+                .collect();
+            same!(born.len(), 1, "successors of a quarantined job");
+            self.table.jobs.insert(born[0], successor);
+        }
+        Ok(())
+    }
+
+    async fn rows(&self) -> BTreeMap<JobId, Row> {
+        let jobs = job::Entity::find().all(self.stage.store.db()).await.unwrap();
+        jobs.iter().map(|job| (job.id, Row::of(job))).collect()
+    }
+
+    async fn compare_tables(&self) -> Checked {
+        let database = self.rows().await;
+        same!(database.keys().collect::<Vec<_>>(), self.table.jobs.keys().collect::<Vec<_>>(), "jobs");
+        for (id, row) in &database {
+            same!(*row, self.table.jobs[id], id);
+        }
+        Ok(())
+    }
+}
