@@ -16,6 +16,7 @@ mod schemas;
 mod serve;
 mod state;
 mod wait;
+mod write_deadline;
 
 use axum::{Router, middleware};
 use tokio_util::sync::CancellationToken;

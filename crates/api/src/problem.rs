@@ -27,6 +27,7 @@ pub enum Kind {
     ConnectionExists,
     ConnectionState,
     JobState,
+    RequestTimeout,
     BodyTooLarge,
     UnsupportedMediaType,
     Unavailable,
@@ -34,7 +35,7 @@ pub enum Kind {
 }
 
 /// Status, slug, title and the page text of every kind.
-pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 18] = {
+pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 19] = {
     use Kind::*;
     use StatusCode as S;
     [
@@ -135,6 +136,13 @@ pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 18] = {
             "job-state",
             "The job's state does not allow this",
             "The detail says in which states it is possible.",
+        ),
+        (
+            RequestTimeout,
+            S::REQUEST_TIMEOUT,
+            "request-timeout",
+            "The body did not arrive",
+            "A request body must be there within 30 s.",
         ),
         (
             BodyTooLarge,
@@ -372,6 +380,7 @@ mod tests {
             ConnectionExists,
             ConnectionState,
             JobState,
+            RequestTimeout,
             BodyTooLarge,
             UnsupportedMediaType,
             Unavailable,

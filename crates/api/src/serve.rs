@@ -1,29 +1,32 @@
-//! The listener. A client that takes nothing for a while is dropped, whatever it
-//! asked for: a slow reader of a progress stream holds no memory for ever.
+//! The listener. A client that sends nothing or takes nothing for a while is
+//! dropped, whatever it asked for: a slow reader of a progress stream holds no
+//! memory for ever, and a slow sender no connection.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use axum::serve::{Listener, ListenerExt};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    time::{Sleep, sleep},
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
 };
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::state::ApiDeps;
+use crate::{state::ApiDeps, write_deadline::WriteDeadline};
 
+/// The head of a request must be there by then. It counts idle time between requests too, so
+/// it is what nginx gives an idle connection (75 s, `keepalive_timeout`).
+const HEAD_PATIENCE: Duration = Duration::from_secs(75);
 /// A write that makes no headway for this long ends the connection.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of head that a request may have, and of an answer that wait for a slow reader.
+const BUFFER: usize = 64 * 1024;
 /// After a stop is asked for, open requests have this long.
 const GRACE: Duration = Duration::from_secs(10);
+/// After a refused accept (no file descriptors, mostly).
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
 
 /// Serves the API until `shutdown`. Then no new connection is taken, progress streams end with
 /// a hint to come back, waits answer with what there is, and open requests have ten seconds.
@@ -35,130 +38,66 @@ pub async fn serve(
     deps: ApiDeps,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
+    let addr = listener.local_addr()?;
     let router = crate::router_until(deps, shutdown.clone());
-    let listener = WriteDeadline {
-        listener,
-        patience: WRITE_PATIENCE,
-    }
-    .tap_io(|io: &mut Guarded| {
-        if let Err(error) = io.stream.set_nodelay(true) {
+    tracing::info!(%addr, "the API answers");
+    serve_router(listener, router, shutdown, WRITE_PATIENCE).await;
+    Ok(())
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    write_patience: Duration,
+) {
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                sleep(PAUSE_AFTER_REFUSAL).await;
+                continue;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "events may be late by the delay of Nagle's algorithm");
         }
-    });
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE)
+            .max_buf_size(BUFFER)
+            .serve_connection(
+                TokioIo::new(WriteDeadline::new(stream, write_patience)),
+                TowerToHyperService::new(router.clone()),
+            );
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
     tokio::select! {
-        served = served.into_future() => served,
-        () = async { shutdown.cancelled().await; sleep(GRACE).await } => {
-            tracing::warn!("requests still open after {} s are cut off", GRACE.as_secs());
-            Ok(())
-        }
-    }
-}
-
-struct WriteDeadline {
-    listener: TcpListener,
-    patience: Duration,
-}
-
-impl Listener for WriteDeadline {
-    type Io = Guarded;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Guarded, SocketAddr) {
-        let (stream, addr) = Listener::accept(&mut self.listener).await;
-        (
-            Guarded {
-                stream,
-                patience: self.patience,
-                waiting: None,
-            },
-            addr,
-        )
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection whose writes have a deadline.
-struct Guarded {
-    stream: TcpStream,
-    patience: Duration,
-    /// Runs while a write waits for the reader.
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl Guarded {
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.waiting = None;
-            return written;
-        }
-        let patience = self.patience;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client takes nothing",
-        )))
-    }
-}
-
-impl AsyncRead for Guarded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Guarded {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        () = open.shutdown() => {}
+        () = sleep(GRACE) => tracing::warn!("requests still open after {} s are cut off", GRACE.as_secs()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, routing::get};
+    use axum::{body::Body, routing::get};
     use futures::stream;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
 
@@ -171,13 +110,14 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let listener = WriteDeadline {
+        let router = Router::new().route("/", get(endless));
+        let server = serve_router(
             listener,
-            patience: Duration::from_millis(200),
-        };
-        let server = tokio::spawn(
-            axum::serve(listener, Router::new().route("/", get(endless))).into_future(),
+            router,
+            CancellationToken::new(),
+            Duration::from_millis(200),
         );
+        let server = tokio::spawn(server);
 
         let mut client = TcpStream::connect(addr).await.unwrap();
         client

@@ -1,6 +1,8 @@
 //! A JSON body, checked against its own schema, with the `Idempotency-Key` that
 //! came with it.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
@@ -21,6 +23,8 @@ use crate::{
 
 /// Bytes that a body may have.
 pub const LIMIT: usize = 1024 * 1024;
+/// A body of that size takes no longer on any line that is worth waiting for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body as `T`. No body, or `null`, counts as `{}`.
 #[derive(Debug)]
@@ -83,10 +87,14 @@ async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Prob
     if declared.is_some_and(|length| length > LIMIT) {
         return Err(too_large());
     }
-    match axum::body::to_bytes(body, LIMIT).await {
-        Ok(bytes) => Ok(bytes),
+    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LIMIT)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         // Either the limit, or the client went away and reads no answer.
-        Err(_) => Err(too_large()),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(Problem::new(
+            Kind::RequestTimeout,
+            "The body was not there within 30 s, so nothing was done. Send it again.",
+        )),
     }
 }
 
