@@ -38,6 +38,9 @@ use slots::Slots;
 /// Fetches and settlements in flight at once: one works while the other travels.
 const FETCHES: usize = 2;
 const SETTLES: usize = 2;
+/// How long a few free slots or a few ended jobs wait for company: jobs of one batch tend
+/// to end together, and half a batch costs the database almost as much as a whole one.
+const LINGER: Duration = Duration::from_millis(2);
 /// Ended and unsettled jobs beyond this, and no more are claimed: the database is behind.
 const UNSETTLED_MOST: usize = 4 * settle::BATCH;
 /// How long a wait for hints lasts before the list is looked at anyway.
@@ -78,6 +81,9 @@ struct Driver {
     settles: usize,
     ended: Vec<Ending>,
     settling: usize,
+    /// Since when a small fetch, a small settlement, waits for company.
+    fetch_waits: Option<Instant>,
+    settle_waits: Option<Instant>,
     wait: Option<JoinHandle<Result<(), HintsAway>>>,
     /// Hints may be there; false after a pop that found too few.
     hints_likely: bool,
@@ -96,6 +102,8 @@ pub(crate) async fn drive(parts: Parts) {
         settles: 0,
         ended: Vec::new(),
         settling: 0,
+        fetch_waits: None,
+        settle_waits: None,
         wait: None,
         hints_likely: true,
         table_has_more: false,
@@ -121,6 +129,7 @@ impl Driver {
                 self.start_wait();
             }
             let ready_for_table = !stopping && self.may_fetch() && self.fetches == 0;
+            let company_by = self.company_by();
             tokio::select! {
                 Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
                 Some(event) = self.ops.next(), if !self.ops.is_empty() => self.handle(event),
@@ -129,6 +138,7 @@ impl Driver {
                     self.waited(waited.unwrap_or_else(|error| Err(HintsAway(error.to_string()))));
                 }
                 () = tokio::time::sleep_until(self.table_at.into()), if ready_for_table => {}
+                () = tokio::time::sleep_until(company_by.unwrap_or(self.table_at).into()), if company_by.is_some() => {}
                 changed = self.parts.me.changed(), if !stopping => {
                     if changed.is_err() {
                         // Whoever kept the lease is gone; without it nothing may be claimed.
@@ -138,6 +148,13 @@ impl Driver {
                 () = self.parts.stop.cancelled(), if !stopping => {}
             }
         }
+    }
+
+    /// When a small fetch or a small settlement stops waiting for company.
+    fn company_by(&self) -> Option<Instant> {
+        let fetch = self.fetch_waits.filter(|_| self.fetches == 0 && self.may_fetch());
+        let settle = self.settle_waits.filter(|_| self.settles == 0 && !self.ended.is_empty());
+        fetch.into_iter().chain(settle).min().map(|since| since + LINGER)
     }
 
     /// Once more than the process does it: a claim may have come in between.
@@ -155,11 +172,12 @@ impl Driver {
 
     fn start_fetches(&mut self) {
         while self.fetches < FETCHES && self.may_fetch() {
-            // A second fetch for a few slots would make small batches of a large backlog.
-            if self.fetches > 0 && self.slots.free() < self.slots.total().div_ceil(4) {
+            let now = Instant::now();
+            let few = self.slots.free() < self.slots.total().div_ceil(4);
+            if few && (self.fetches > 0 || !lingered(&mut self.fetch_waits, now)) {
                 return;
             }
-            let now = Instant::now();
+            self.fetch_waits = None;
             let source = if self.table_has_more || now >= self.table_at {
                 // Set again when the answer is there; until then nobody else looks.
                 self.table_at = now + TABLE_WITH_HINTS;
@@ -311,10 +329,12 @@ impl Driver {
 
     fn start_settles(&mut self) {
         while self.settles < SETTLES && !self.ended.is_empty() {
-            // Two half batches cost more than one whole: the second waits for company.
-            if self.settles > 0 && self.ended.len() < settle::BATCH / 4 {
+            let few = self.ended.len() < (self.slots.total() / 4).min(settle::BATCH / 4);
+            let more_may_end = self.slots.occupied() > 0 && !self.parts.stop.is_cancelled();
+            if few && more_may_end && (self.settles > 0 || !lingered(&mut self.settle_waits, Instant::now())) {
                 return;
             }
+            self.settle_waits = None;
             let batch: Vec<Ending> = self.ended.drain(..self.ended.len().min(settle::BATCH)).collect();
             self.settles += 1;
             self.settling += batch.len();
@@ -367,6 +387,11 @@ impl Driver {
             .boxed(),
         );
     }
+}
+
+/// Whether the wait for company, begun now if not before, has been long enough.
+fn lingered(since: &mut Option<Instant>, now: Instant) -> bool {
+    now >= *since.get_or_insert(now) + LINGER
 }
 
 fn released(run: Arc<JobRun>) -> Ending {
