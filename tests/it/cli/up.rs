@@ -75,7 +75,7 @@ async fn a_second_up_on_the_same_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn a_sync_goes_on_after_up_was_killed_in_the_middle() {
+async fn a_followed_sync_goes_on_after_up_was_killed_in_the_middle() {
     let desk = Desk::new();
     let sandbox_port = free_port().to_string();
     let sandbox = [
@@ -98,14 +98,24 @@ async fn a_sync_goes_on_after_up_was_killed_in_the_middle() {
 
     let mut up = desk.up(&outside).await;
     desk.connect();
-    let jobs = desk.json(&["sync", "square", "--stream", "catalog", "--mode", "full"]);
-    let job = jobs["jobs"][0]["id"].as_str().unwrap().to_owned();
+    let data = desk.data();
+    let sync = [
+        "sync", "square", "--stream", "catalog", "--mode", "full", "--follow",
+    ];
+    let at_data = ["--data-dir", data.to_str().unwrap()];
+    let mut following = Process::patchbay(&[&sync, &at_data[..]].concat(), &[]).unwrap();
+    let job = running_sync(&desk).await;
     let before = done_at_least(&desk, &job, 100).await;
     up.kill().unwrap();
 
     let _up = desk.up(&outside).await;
-    let said = desk.run(&["jobs", "watch", &job]);
-    assert_eq!(said.code, 0, "{said:?}");
+    let ended = following.wait(Duration::from_secs(60)).await.unwrap();
+    let said = following.log().unwrap();
+    assert!(
+        ended.success() && said.contains("catalog: succeeded"),
+        "{ended}: {said}"
+    );
+    assert_eq!(said.matches("connecting again").count(), 1, "{said}");
     let after = desk.json(&["jobs", "show", &job]);
     let totals = desk.json(&["records", "square", "--stream", "catalog", "--totals"]);
     assert_eq!(totals["kinds"]["item"], 3000, "{totals}");
@@ -114,6 +124,19 @@ async fn a_sync_goes_on_after_up_was_killed_in_the_middle() {
         "nothing was counted twice"
     );
     assert!(after["progress"]["done"].as_u64() > Some(before));
+}
+
+/// Waits for the one sync to run; returns its job.
+async fn running_sync(desk: &Desk) -> String {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        let jobs = desk.json(&["jobs", "--kind", "sync", "--state", "running"]);
+        if let Some(job) = jobs["data"][0]["id"].as_str() {
+            return job.to_owned();
+        }
+        assert!(Instant::now() < give_up, "no sync runs");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the job has committed so many records; returns how many.
