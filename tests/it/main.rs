@@ -10,6 +10,7 @@
 
 mod architecture;
 mod carrier;
+mod cli;
 mod harness;
 mod source_tree;
 mod sync;
