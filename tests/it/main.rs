@@ -11,6 +11,7 @@
 mod architecture;
 mod carrier;
 mod cli;
+mod fleet;
 mod harness;
 mod source_tree;
 mod sync;

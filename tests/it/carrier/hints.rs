@@ -20,7 +20,12 @@ use super::stage::redis_hints;
 const QUEUE: Queue = Queue::Sync;
 
 fn hints_of(org: OrgId, count: usize) -> Vec<Due> {
-    (0..count).map(|_| Due { job: JobId::new(&SystemClock), turn: org }).collect()
+    (0..count)
+        .map(|_| Due {
+            job: JobId::new(&SystemClock),
+            turn: org,
+        })
+        .collect()
 }
 
 fn an_org() -> OrgId {
@@ -82,9 +87,16 @@ async fn a_flood_does_not_delay_small_orgs(hints: Arc<dyn Hints>) {
     hints.push(QUEUE, &hints_of(small, 3)).await.unwrap();
     hints.push(QUEUE, &hints_of(tiny, 1)).await.unwrap();
     let first = hints.pop(QUEUE, 6, &[]).await.unwrap().due;
-    assert_eq!(by_org(&first), BTreeMap::from([(flood, 3), (small, 2), (tiny, 1)]));
+    assert_eq!(
+        by_org(&first),
+        BTreeMap::from([(flood, 3), (small, 2), (tiny, 1)])
+    );
     let turns: Vec<OrgId> = first.iter().take(3).map(|hint| hint.turn).collect();
-    assert_eq!(turns, [flood, small, tiny], "one of each before the second of any");
+    assert_eq!(
+        turns,
+        [flood, small, tiny],
+        "one of each before the second of any"
+    );
     let second = hints.pop(QUEUE, 4, &[]).await.unwrap().due;
     assert_eq!(by_org(&second), BTreeMap::from([(flood, 3), (small, 1)]));
 }
@@ -117,7 +129,10 @@ async fn at_most_a_thousand_are_kept_per_org(hints: Arc<dyn Hints>) {
         hints.push(QUEUE, &hints_of(flood, 700)).await.unwrap();
     }
     hints.push(QUEUE, &hints_of(other, 1)).await.unwrap();
-    assert_eq!(hints.depth(QUEUE, &[flood, other]).await.unwrap(), [HINTS_PER_TURN, 1]);
+    assert_eq!(
+        hints.depth(QUEUE, &[flood, other]).await.unwrap(),
+        [HINTS_PER_TURN, 1]
+    );
 }
 
 async fn orgs_to_pass_over_keep_their_hints(hints: Arc<dyn Hints>) {
@@ -138,9 +153,15 @@ async fn several_wait_says_whether_others_are_left(hints: Arc<dyn Hints>) {
 }
 
 async fn queues_are_apart(hints: Arc<dyn Hints>) {
-    hints.push(Queue::Webhook, &hints_of(an_org(), 2)).await.unwrap();
+    hints
+        .push(Queue::Webhook, &hints_of(an_org(), 2))
+        .await
+        .unwrap();
     assert!(hints.pop(QUEUE, 5, &[]).await.unwrap().due.is_empty());
-    assert_eq!(hints.pop(Queue::Webhook, 5, &[]).await.unwrap().due.len(), 2);
+    assert_eq!(
+        hints.pop(Queue::Webhook, 5, &[]).await.unwrap().due.len(),
+        2
+    );
 }
 
 async fn many_orgs_in_one_push_all_arrive(hints: Arc<dyn Hints>) {
@@ -162,7 +183,10 @@ async fn depth_tells_what_waits(hints: Arc<dyn Hints>) {
     let (one, two, none) = (an_org(), an_org(), an_org());
     hints.push(QUEUE, &hints_of(one, 3)).await.unwrap();
     hints.push(QUEUE, &hints_of(two, 4)).await.unwrap();
-    assert_eq!(hints.depth(QUEUE, &[two, none, one]).await.unwrap(), [4, 0, 3]);
+    assert_eq!(
+        hints.depth(QUEUE, &[two, none, one]).await.unwrap(),
+        [4, 0, 3]
+    );
     assert!(hints.depth(QUEUE, &[]).await.unwrap().is_empty());
 }
 
@@ -174,7 +198,10 @@ async fn a_waiter_is_woken_by_a_push(hints: Arc<dyn Hints>) {
     };
     hints.push(QUEUE, &hints_of(an_org(), 1)).await.unwrap();
     waiting.await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(10), "woken, not out of patience");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "woken, not out of patience"
+    );
     assert_eq!(hints.pop(QUEUE, 1, &[]).await.unwrap().due.len(), 1);
 }
 
@@ -187,17 +214,28 @@ async fn a_second_waiter_is_woken_where_hints_are_left(hints: Arc<dyn Hints>) {
     hints.pop(QUEUE, 4, &[]).await.unwrap();
     hints.push(QUEUE, &[]).await.unwrap();
     hints.wait(QUEUE, Duration::from_secs(15)).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(10), "woken, not out of patience");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "woken, not out of patience"
+    );
 }
 
 async fn signals_reach_every_reader(hints: Arc<dyn Hints>) {
     let org = an_org();
-    let sent: Vec<Signal> = (0..300).map(|_| Signal::Job { org, job: JobId::new(&SystemClock) }).collect();
+    let sent: Vec<Signal> = (0..300)
+        .map(|_| Signal::Job {
+            org,
+            job: JobId::new(&SystemClock),
+        })
+        .collect();
     let mut readers = [hints.signals(), hints.signals()];
     hints.signal_all(&sent).await.unwrap();
     for reader in &mut readers {
         for signal in &sent {
-            let got = tokio::time::timeout(Duration::from_secs(10), reader.recv()).await.unwrap().unwrap();
+            let got = tokio::time::timeout(Duration::from_secs(10), reader.recv())
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(got, *signal);
         }
     }

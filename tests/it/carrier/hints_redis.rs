@@ -16,7 +16,10 @@ use super::stage::{redis_hints, until};
 const QUEUE: Queue = Queue::Sync;
 
 fn a_hint() -> Due {
-    Due { job: JobId::new(&SystemClock), turn: OrgId::new(&SystemClock) }
+    Due {
+        job: JobId::new(&SystemClock),
+        turn: OrgId::new(&SystemClock),
+    }
 }
 
 #[tokio::test]
@@ -28,11 +31,17 @@ async fn two_processes_share_hints_and_signals() {
     let stranger = redis_hints(redis.url()).await;
     let hint = a_hint();
     one.push(QUEUE, &[hint]).await.unwrap();
-    assert!(stranger.pop(QUEUE, 1, &[]).await.unwrap().due.is_empty(), "another deployment has its own");
+    assert!(
+        stranger.pop(QUEUE, 1, &[]).await.unwrap().due.is_empty(),
+        "another deployment has its own"
+    );
     assert_eq!(other.pop(QUEUE, 1, &[]).await.unwrap().due, [hint]);
 
     let mut reader = other.signals();
-    let signal = Signal::Job { org: hint.turn, job: hint.job };
+    let signal = Signal::Job {
+        org: hint.turn,
+        job: hint.job,
+    };
     until("a signal of the other process", async || {
         one.signal(signal).await.unwrap();
         let heard = tokio::time::timeout(Duration::from_millis(100), reader.recv()).await;
@@ -60,8 +69,15 @@ async fn rubbish_in_a_list_is_passed_over() {
     let hints = RedisHints::open(redis.url(), deployment).await.unwrap();
     let hint = a_hint();
     let list = format!("{{pb:{deployment}:sync}}:org:{}", hint.turn);
-    let mut raw = redis::Client::open(redis.url()).unwrap().get_connection().unwrap();
-    redis::cmd("RPUSH").arg(&list).arg("rubbish").exec(&mut raw).unwrap();
+    let mut raw = redis::Client::open(redis.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    redis::cmd("RPUSH")
+        .arg(&list)
+        .arg("rubbish")
+        .exec(&mut raw)
+        .unwrap();
     hints.push(QUEUE, &[hint]).await.unwrap();
     assert_eq!(hints.pop(QUEUE, 5, &[]).await.unwrap().due, [hint]);
 }
@@ -80,8 +96,15 @@ async fn while_redis_is_away_callers_are_told_at_once_and_it_is_found_again() {
         hints.push(QUEUE, &[a_hint()]).await.unwrap_err();
         hints.pop(QUEUE, 1, &[]).await.unwrap_err();
     }
-    assert!(began.elapsed() < Duration::from_secs(1), "2,000 refusals took {:?}", began.elapsed());
-    hints.wait(QUEUE, Duration::from_secs(30)).await.unwrap_err();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "2,000 refusals took {:?}",
+        began.elapsed()
+    );
+    hints
+        .wait(QUEUE, Duration::from_secs(30))
+        .await
+        .unwrap_err();
 
     server.restart().await.unwrap();
     until("Redis is found again", async || hints.ping().await.is_ok()).await;
@@ -89,10 +112,15 @@ async fn while_redis_is_away_callers_are_told_at_once_and_it_is_found_again() {
     hints.push(QUEUE, &[hint]).await.unwrap();
     hints.wait(QUEUE, Duration::from_secs(5)).await.unwrap();
     assert_eq!(hints.pop(QUEUE, 1, &[]).await.unwrap().due, [hint]);
-    let signal = Signal::Job { org: hint.turn, job: hint.job };
+    let signal = Signal::Job {
+        org: hint.turn,
+        job: hint.job,
+    };
     until("signals come again", async || {
         hints.signal(signal).await.unwrap();
-        tokio::time::timeout(Duration::from_millis(100), reader.recv()).await.is_ok()
+        tokio::time::timeout(Duration::from_millis(100), reader.recv())
+            .await
+            .is_ok()
     })
     .await;
 }

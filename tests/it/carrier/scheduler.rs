@@ -23,9 +23,15 @@ struct RunningScheduler {
 impl RunningScheduler {
     fn on(stage: &Stage) -> Self {
         let ctx = &stage.ctx;
-        let identity = Identity::Own { host: "test".into() };
-        let deps =
-            SchedulerDeps::new(ctx.store.clone(), Arc::clone(&ctx.hints), Arc::clone(&ctx.clock), identity);
+        let identity = Identity::Own {
+            host: "test".into(),
+        };
+        let deps = SchedulerDeps::new(
+            ctx.store.clone(),
+            Arc::clone(&ctx.hints),
+            Arc::clone(&ctx.clock),
+            identity,
+        );
         let stop = CancellationToken::new();
         let ended = tokio::spawn(patchbay_scheduler::run(deps.clone(), stop.clone()));
         Self { deps, stop, ended }
@@ -50,10 +56,21 @@ async fn due_jobs_without_hints_get_them_and_no_more_than_needed() {
         hints.depth(Queue::Interactive, &[one, two]).await.unwrap() == [3, 2]
     })
     .await;
-    let rounds = async || scheduler.deps.reports.all().get("top_up").and_then(|report| report.last_success);
+    let rounds = async || {
+        scheduler
+            .deps
+            .reports
+            .all()
+            .get("top_up")
+            .and_then(|report| report.last_success)
+    };
     let seen = rounds().await;
     until("another round", async || rounds().await > seen).await;
-    assert_eq!(hints.depth(Queue::Interactive, &[one, two]).await.unwrap(), [3, 2], "not doubled");
+    assert_eq!(
+        hints.depth(Queue::Interactive, &[one, two]).await.unwrap(),
+        [3, 2],
+        "not doubled"
+    );
     let popped = hints.pop(Queue::Interactive, 10, &[]).await.unwrap().due;
     let mut hinted: Vec<_> = popped.iter().map(|hint| hint.job).collect();
     hinted.sort_unstable();
@@ -65,11 +82,20 @@ async fn due_jobs_without_hints_get_them_and_no_more_than_needed() {
 #[tokio::test]
 async fn jobs_of_a_dead_process_run_again_elsewhere() {
     let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
-    let jobs = stage.enqueue_unhinted(vec![noop(stage.org().await, json!({})); 2]).await;
+    let jobs = stage
+        .enqueue_unhinted(vec![noop(stage.org().await, json!({})); 2])
+        .await;
     let dead = ProcessId::new(&SystemClock);
     let store = stage.ctx.store.jobs();
     store.register(dead, "worker", "test").await.unwrap();
-    assert_eq!(store.claim(dead, Queue::Interactive, &jobs).await.unwrap().len(), 2);
+    assert_eq!(
+        store
+            .claim(dead, Queue::Interactive, &jobs)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
     let scheduler = RunningScheduler::on(&stage);
     let worker = stage.worker(2);
     stage.until_all(&jobs, JobState::Succeeded).await;
@@ -84,11 +110,23 @@ async fn a_missing_database_is_reported_and_ends_nothing() {
     let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
     let scheduler = RunningScheduler::on(&stage);
     stage.sql("alter table jobs rename to jobs_hidden").await;
-    let errors = async || scheduler.deps.reports.all().get("top_up").map_or(0, |report| report.errors);
+    let errors = async || {
+        scheduler
+            .deps
+            .reports
+            .all()
+            .get("top_up")
+            .map_or(0, |report| report.errors)
+    };
     until("errors are counted", async || errors().await >= 2).await;
     stage.sql("alter table jobs_hidden rename to jobs").await;
     until("it works again", async || {
-        scheduler.deps.reports.all().get("top_up").is_some_and(|report| report.last_error.is_none())
+        scheduler
+            .deps
+            .reports
+            .all()
+            .get("top_up")
+            .is_some_and(|report| report.last_error.is_none())
     })
     .await;
     scheduler.stop().await;

@@ -44,17 +44,32 @@ impl Stage {
     pub async fn on_postgres(hints: Arc<dyn Hints>) -> Self {
         let database = TestDatabase::fresh().await;
         let url = database.url().to_owned();
-        Self::at(url, hints, Kept::Postgres { _database: database }).await
+        Self::at(
+            url,
+            hints,
+            Kept::Postgres {
+                _database: database,
+            },
+        )
+        .await
     }
 
     pub async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        Self::at(url, Arc::new(MemoryHints::new()), Kept::Sqlite { _folder: folder }).await
+        Self::at(
+            url,
+            Arc::new(MemoryHints::new()),
+            Kept::Sqlite { _folder: folder },
+        )
+        .await
     }
 
     async fn at(url: String, hints: Arc<dyn Hints>, database: Kept) -> Self {
-        let options = ConnectOptions { max_connections: 8, application_name: "test".into() };
+        let options = ConnectOptions {
+            max_connections: 8,
+            application_name: "test".into(),
+        };
         let db = connect(&url, options).await.unwrap();
         if matches!(database, Kept::Sqlite { .. }) {
             Migrator::up(&db, None).await.unwrap();
@@ -71,12 +86,22 @@ impl Stage {
             providers: Arc::new(Registry::builtin()),
             outbound: Arc::new(Outbound::new(OutboundConfig::default()).unwrap()),
         };
-        Self { ctx, url, _database: database }
+        Self {
+            ctx,
+            url,
+            _database: database,
+        }
     }
 
     pub async fn org(&self) -> OrgId {
         let tx = self.ctx.store.begin().await.unwrap();
-        let org = self.ctx.store.create_org(&tx, "an org", "system").await.unwrap().id;
+        let org = self
+            .ctx
+            .store
+            .create_org(&tx, "an org", "system")
+            .await
+            .unwrap()
+            .id;
         tx.commit().await.unwrap();
         org
     }
@@ -84,7 +109,13 @@ impl Stage {
     /// No-op jobs in the queue that interactive work goes to, hinted.
     pub async fn enqueue(&self, org: OrgId, count: usize, args: Value) -> Vec<JobId> {
         let jobs = self.enqueue_unhinted(vec![noop(org, args); count]).await;
-        let due: Vec<Due> = jobs.iter().map(|job| Due { job: *job, turn: org }).collect();
+        let due: Vec<Due> = jobs
+            .iter()
+            .map(|job| Due {
+                job: *job,
+                turn: org,
+            })
+            .collect();
         // Without Redis the table alone knows; that is what some tests are about.
         self.ctx.hints.push(Queue::Interactive, &due).await.ok();
         jobs
@@ -106,13 +137,28 @@ impl Stage {
         let metrics = Arc::clone(&deps.metrics);
         let shutdown = CancellationToken::new();
         let hurry = CancellationToken::new();
-        let run = patchbay_worker::run(deps, vec![(Queue::Interactive, slots)], shutdown.clone(), hurry.clone());
-        RunningWorker { me, metrics, shutdown, hurry, ended: tokio::spawn(run) }
+        let run = patchbay_worker::run(
+            deps,
+            vec![(Queue::Interactive, slots)],
+            shutdown.clone(),
+            hurry.clone(),
+        );
+        RunningWorker {
+            me,
+            metrics,
+            shutdown,
+            hurry,
+            ended: tokio::spawn(run),
+        }
     }
 
     pub async fn job(&self, id: JobId) -> Job {
         use patchbay_core::entities::job::Entity;
-        Entity::find_by_id(id).one(self.ctx.store.db()).await.unwrap().unwrap()
+        Entity::find_by_id(id)
+            .one(self.ctx.store.db())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Waits until all these jobs are in this state.
@@ -132,7 +178,9 @@ impl Stage {
 
     pub async fn sql(&self, sql: &str) {
         let db = self.ctx.store.db();
-        db.execute_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+        db.execute_raw(Statement::from_string(db.get_database_backend(), sql))
+            .await
+            .unwrap();
     }
 }
 
@@ -156,17 +204,28 @@ pub struct RunningWorker {
 
 impl RunningWorker {
     pub fn count(&self, name: &str) -> u64 {
-        self.metrics.numbers().into_iter().find(|(known, _)| *known == name).unwrap().1
+        self.metrics
+            .numbers()
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .unwrap()
+            .1
     }
 
     /// Waits until so many bodies have begun in all.
     pub async fn until_begun(&self, bodies: usize) {
-        until("bodies begin", async || self.count("bodies_begun") >= bodies as u64).await;
+        until("bodies begin", async || {
+            self.count("bodies_begun") >= bodies as u64
+        })
+        .await;
     }
 
     pub async fn process(&mut self) -> ProcessId {
         let known = self.me.wait_for(Option::is_some);
-        let me = tokio::time::timeout(PATIENCE, known).await.unwrap().unwrap();
+        let me = tokio::time::timeout(PATIENCE, known)
+            .await
+            .unwrap()
+            .unwrap();
         me.unwrap()
     }
 
@@ -176,13 +235,19 @@ impl RunningWorker {
     }
 
     pub async fn ended(self) {
-        tokio::time::timeout(PATIENCE, self.ended).await.expect("the worker stops").unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .expect("the worker stops")
+            .unwrap()
+            .unwrap();
     }
 }
 
 /// Hints of a deployment of its own on this Redis.
 pub async fn redis_hints(url: &str) -> RedisHints {
-    RedisHints::open(url, DeploymentId::new(&SystemClock)).await.unwrap()
+    RedisHints::open(url, DeploymentId::new(&SystemClock))
+        .await
+        .unwrap()
 }
 
 /// Waits until it is so; fails the test when it never is.
@@ -192,5 +257,7 @@ pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never came true: {what}"));
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never came true: {what}"));
 }

@@ -10,7 +10,13 @@ use super::stage::{Stage, sleep_ms};
 
 async fn has_left(stage: &Stage, process: ProcessId) -> bool {
     use patchbay_core::entities::process::Entity;
-    Entity::find_by_id(process).one(stage.ctx.store.db()).await.unwrap().unwrap().ended_at.is_some()
+    Entity::find_by_id(process)
+        .one(stage.ctx.store.db())
+        .await
+        .unwrap()
+        .unwrap()
+        .ended_at
+        .is_some()
 }
 
 #[tokio::test]
@@ -25,7 +31,10 @@ async fn a_stop_asks_bodies_and_releases_their_jobs_uncharged() {
     worker.stop().await;
     for id in running.iter().chain(&waiting) {
         let job = stage.job(*id).await;
-        assert_eq!((job.state, job.attempt, job.crashes), (JobState::Queued, 0, 0));
+        assert_eq!(
+            (job.state, job.attempt, job.crashes),
+            (JobState::Queued, 0, 0)
+        );
     }
     assert!(has_left(&stage, process).await);
 }
@@ -34,35 +43,55 @@ async fn a_stop_asks_bodies_and_releases_their_jobs_uncharged() {
 async fn a_body_deaf_to_the_stop_is_dropped_when_its_time_is_up_and_released() {
     let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
     let worker = stage.worker(2);
-    let running = stage.enqueue(stage.org().await, 1, json!({ "stubborn_ms": 60_000 })).await;
+    let running = stage
+        .enqueue(stage.org().await, 1, json!({ "stubborn_ms": 60_000 }))
+        .await;
     worker.until_begun(running.len()).await;
     let began = Instant::now();
     worker.stop().await;
-    assert!(began.elapsed().as_secs() >= 3, "it had its time: {:?}", began.elapsed());
+    assert!(
+        began.elapsed().as_secs() >= 3,
+        "it had its time: {:?}",
+        began.elapsed()
+    );
     let job = stage.job(running[0]).await;
-    assert_eq!((job.state, job.attempt, job.crashes), (JobState::Queued, 0, 0));
+    assert_eq!(
+        (job.state, job.attempt, job.crashes),
+        (JobState::Queued, 0, 0)
+    );
 }
 
 #[tokio::test]
 async fn a_second_signal_stops_at_once_and_still_releases() {
     let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
     let worker = stage.worker(2);
-    let running = stage.enqueue(stage.org().await, 1, json!({ "stubborn_ms": 60_000 })).await;
+    let running = stage
+        .enqueue(stage.org().await, 1, json!({ "stubborn_ms": 60_000 }))
+        .await;
     worker.until_begun(running.len()).await;
     let began = Instant::now();
     worker.shutdown.cancel();
     worker.hurry.cancel();
     worker.ended().await;
-    assert!(began.elapsed().as_secs() < 3, "at once: {:?}", began.elapsed());
+    assert!(
+        began.elapsed().as_secs() < 3,
+        "at once: {:?}",
+        began.elapsed()
+    );
     let job = stage.job(running[0]).await;
-    assert_eq!((job.state, job.attempt, job.crashes), (JobState::Queued, 0, 0));
+    assert_eq!(
+        (job.state, job.attempt, job.crashes),
+        (JobState::Queued, 0, 0)
+    );
 }
 
 #[tokio::test]
 async fn what_ends_while_the_worker_stops_is_settled() {
     let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
     let worker = stage.worker(2);
-    let running = stage.enqueue(stage.org().await, 1, json!({ "stubborn_ms": 1_000 })).await;
+    let running = stage
+        .enqueue(stage.org().await, 1, json!({ "stubborn_ms": 1_000 }))
+        .await;
     worker.until_begun(running.len()).await;
     worker.stop().await;
     assert_eq!(stage.job(running[0]).await.state, JobState::Succeeded);

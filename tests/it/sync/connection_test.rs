@@ -30,63 +30,111 @@ on_both_databases!(
 async fn a_right_token_makes_the_connection_active(desk: Desk) {
     let result = desk.test_token(TOKEN).await.unwrap();
     let row = desk.row().await;
-    assert_eq!((row.status, row.health), (ConnectionStatus::Active, Health::Healthy));
+    assert_eq!(
+        (row.status, row.health),
+        (ConnectionStatus::Active, Health::Healthy)
+    );
     assert_eq!(row.account_key.as_deref(), Some(DEFAULT_MERCHANT));
     assert_eq!(result["account"]["key"], DEFAULT_MERCHANT);
 }
 
 async fn a_wrong_token_leaves_the_connection_pending_and_says_what_to_do(desk: Desk) {
-    let error = desk.test_token("not-a-token-of-square").await.expect_err("it is wrong");
-    assert_eq!((error.next, error.failure.kind), (Next::Fail, FailureKind::Auth));
+    let error = desk
+        .test_token("not-a-token-of-square")
+        .await
+        .expect_err("it is wrong");
+    assert_eq!(
+        (error.next, error.failure.kind),
+        (Next::Fail, FailureKind::Auth)
+    );
     assert!(!error.failure.action.is_empty());
     assert_eq!(desk.status().await, ConnectionStatus::Pending);
 }
 
 async fn a_wrong_new_token_leaves_the_old_one_in_force(desk: Desk) {
     let desk = desk.connected().await;
-    desk.test_token("not-a-token-of-square").await.expect_err("it is wrong");
+    desk.test_token("not-a-token-of-square")
+        .await
+        .expect_err("it is wrong");
     assert_eq!(desk.status().await, ConnectionStatus::Active);
-    desk.sync("customers", PullMode::Incremental).await.expect("the old token still works");
+    desk.sync("customers", PullMode::Incremental)
+        .await
+        .expect("the old token still works");
 }
 
 async fn the_token_stands_nowhere_in_clear(desk: Desk) {
     use sea_orm::EntityTrait;
     let desk = desk.connected().await;
-    let credential =
-        desk.ctx.store.current_credential(desk.ctx.store.db(), desk.org, desk.connection).await.unwrap().unwrap();
-    let jobs = patchbay_core::entities::job::Entity::find().all(desk.ctx.store.db()).await.unwrap();
+    let credential = desk
+        .ctx
+        .store
+        .current_credential(desk.ctx.store.db(), desk.org, desk.connection)
+        .await
+        .unwrap()
+        .unwrap();
+    let jobs = patchbay_core::entities::job::Entity::find()
+        .all(desk.ctx.store.db())
+        .await
+        .unwrap();
     let stored = format!("{credential:?} {jobs:?} {:?}", desk.row().await);
     assert!(!stored.contains(TOKEN));
     let sealed = credential.sealed.expect("it is in force");
-    assert!(!sealed.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
-    assert!(jobs.iter().all(|job| job.sealed.is_none()), "the sealed arguments of an ended job are emptied");
+    assert!(
+        !sealed
+            .windows(TOKEN.len())
+            .any(|window| window == TOKEN.as_bytes())
+    );
+    assert!(
+        jobs.iter().all(|job| job.sealed.is_none()),
+        "the sealed arguments of an ended job are emptied"
+    );
 }
 
 async fn a_refused_token_breaks_the_connection_and_parks_the_sync(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::everywhere(Effect::ExpiredToken)).unwrap();
-    let run = desk.claim(desk.sync_job("catalog", PullMode::Incremental)).await;
+    desk.sandbox
+        .faults
+        .add(Fault::everywhere(Effect::ExpiredToken))
+        .unwrap();
+    let run = desk
+        .claim(desk.sync_job("catalog", PullMode::Incremental))
+        .await;
     let outcome = jobs::run(&run, &desk.ctx).await;
     desk.settle(&run, &outcome).await;
     assert_eq!(desk.state(run.job.id).await, JobState::Parked);
     let row = desk.row().await;
-    assert_eq!((row.status, row.health), (ConnectionStatus::Error, Health::Failing));
+    assert_eq!(
+        (row.status, row.health),
+        (ConnectionStatus::Error, Health::Failing)
+    );
     assert_eq!(row.last_error.unwrap()["kind"], "auth");
 }
 
 async fn a_good_token_sends_parked_work_on(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::everywhere(Effect::RevokedToken)).unwrap();
-    let run = desk.claim(desk.sync_job("customers", PullMode::Incremental)).await;
+    desk.sandbox
+        .faults
+        .add(Fault::everywhere(Effect::RevokedToken))
+        .unwrap();
+    let run = desk
+        .claim(desk.sync_job("customers", PullMode::Incremental))
+        .await;
     let outcome = jobs::run(&run, &desk.ctx).await;
     desk.settle(&run, &outcome).await;
     desk.sandbox.faults.clear();
-    desk.sandbox.square.set_token(Token::new("second-token-of-the-merchant", DEFAULT_MERCHANT)).unwrap();
+    desk.sandbox
+        .square
+        .set_token(Token::new("second-token-of-the-merchant", DEFAULT_MERCHANT))
+        .unwrap();
 
-    desk.test_token("second-token-of-the-merchant").await.unwrap();
+    desk.test_token("second-token-of-the-merchant")
+        .await
+        .unwrap();
     assert_eq!(desk.state(run.job.id).await, JobState::Queued);
     let again = desk.claim_again(run.job.id).await;
-    jobs::run(&again, &desk.ctx).await.expect("the second token works");
+    jobs::run(&again, &desk.ctx)
+        .await
+        .expect("the second token works");
     assert_eq!(desk.status().await, ConnectionStatus::Active);
 }
 
@@ -95,11 +143,26 @@ async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
     desk.sync("customers", PullMode::Incremental).await.unwrap();
     let before = desk.living("customers").await;
     let tx = desk.ctx.store.begin().await.unwrap();
-    let row = desk.ctx.store.lock_connection(&tx, desk.org, desk.connection).await.unwrap().unwrap();
+    let row = desk
+        .ctx
+        .store
+        .lock_connection(&tx, desk.org, desk.connection)
+        .await
+        .unwrap()
+        .unwrap();
     desk.ctx.store.disconnect(&tx, &row, "test").await.unwrap();
     tx.commit().await.unwrap();
-    let history = desk.ctx.store.credential_history(desk.org, desk.connection).await.unwrap();
-    assert!(history.iter().all(|credential| credential.sealed.is_none() && credential.revoked_at.is_some()));
+    let history = desk
+        .ctx
+        .store
+        .credential_history(desk.org, desk.connection)
+        .await
+        .unwrap();
+    assert!(
+        history
+            .iter()
+            .all(|credential| credential.sealed.is_none() && credential.revoked_at.is_some())
+    );
     assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
     assert_eq!(desk.living("customers").await, before);
 }

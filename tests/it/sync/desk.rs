@@ -54,37 +54,77 @@ impl Desk {
     pub async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        let options = ConnectOptions { max_connections: 4, application_name: "test".into() };
+        let options = ConnectOptions {
+            max_connections: 4,
+            application_name: "test".into(),
+        };
         let db = connect(&url, options).await.unwrap();
         Migrator::up(&db, None).await.unwrap();
-        Self::at(Store::new(db, Arc::new(SystemClock)), Kept::Sqlite { _folder: folder }).await
+        Self::at(
+            Store::new(db, Arc::new(SystemClock)),
+            Kept::Sqlite { _folder: folder },
+        )
+        .await
     }
 
     pub async fn on_postgres() -> Self {
         let database = TestDatabase::fresh().await;
-        let options = ConnectOptions { max_connections: 4, application_name: "test".into() };
+        let options = ConnectOptions {
+            max_connections: 4,
+            application_name: "test".into(),
+        };
         let db = connect(database.url(), options).await.unwrap();
-        Self::at(Store::new(db, Arc::new(SystemClock)), Kept::Postgres { _database: database }).await
+        Self::at(
+            Store::new(db, Arc::new(SystemClock)),
+            Kept::Postgres {
+                _database: database,
+            },
+        )
+        .await
     }
 
     async fn at(store: Store, database: Kept) -> Self {
-        let sizes = Sizes { items: 150, orders: 120, customers: 40, ..Sizes::default() };
-        let sandbox = Sandbox::start(SandboxOptions::with(Dataset::seeded(7, &sizes))).await.unwrap();
+        let sizes = Sizes {
+            items: 350,
+            orders: 120,
+            customers: 40,
+            ..Sizes::default()
+        };
+        let sandbox = Sandbox::start(SandboxOptions::with(Dataset::seeded(7, &sizes)))
+            .await
+            .unwrap();
         let keyring = Keyring::parse(&Keyring::generate()).unwrap();
         let public_key = keyring.sealing_public().clone();
         let deployment = store.deployment_id().await.unwrap();
-        let policy = AddressPolicy { allow: vec!["127.0.0.0/8".parse().unwrap()] };
+        let policy = AddressPolicy {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+        };
         let base_url = sandbox.square_url().parse().unwrap();
         let ctx = Context {
             hints: Arc::new(MemoryHints::new()),
             clock: Arc::new(SystemClock),
             vault: Arc::new(Vault::new(keyring, deployment)),
-            providers: Arc::new(Registry::builtin().with_base_url("square", base_url).unwrap()),
-            outbound: Arc::new(Outbound::new(OutboundConfig { policy, ..OutboundConfig::default() }).unwrap()),
+            providers: Arc::new(
+                Registry::builtin()
+                    .with_base_url("square", base_url)
+                    .unwrap(),
+            ),
+            outbound: Arc::new(
+                Outbound::new(OutboundConfig {
+                    policy,
+                    ..OutboundConfig::default()
+                })
+                .unwrap(),
+            ),
             store,
         };
         let tx = ctx.store.begin().await.unwrap();
-        let org = ctx.store.create_org(&tx, "Bakery", "system").await.unwrap().id;
+        let org = ctx
+            .store
+            .create_org(&tx, "Bakery", "system")
+            .await
+            .unwrap()
+            .id;
         let new = NewConnection {
             org,
             provider: "square".into(),
@@ -98,8 +138,20 @@ impl Desk {
         };
         tx.commit().await.unwrap();
         let me = ProcessId::new(ctx.store.clock());
-        ctx.store.jobs().register(me, "worker", "test").await.unwrap();
-        Self { ctx, sandbox, org, connection: row.id, public_key, me, _database: database }
+        ctx.store
+            .jobs()
+            .register(me, "worker", "test")
+            .await
+            .unwrap();
+        Self {
+            ctx,
+            sandbox,
+            org,
+            connection: row.id,
+            public_key,
+            me,
+            _database: database,
+        }
     }
 
     /// A desk whose connection has passed its test with the right token.
@@ -132,7 +184,11 @@ impl Desk {
 
     pub fn sync_job(&self, stream: &str, pull: PullMode) -> NewJob {
         let mut job = self.new_job(JobKind::Sync);
-        job.args = serde_json::to_value(SyncArgs { stream: stream.into(), pull }).unwrap();
+        job.args = serde_json::to_value(SyncArgs {
+            stream: stream.into(),
+            pull,
+        })
+        .unwrap();
         job.lane = Some(format!("{}:{stream}", self.connection));
         job
     }
@@ -156,7 +212,10 @@ impl Desk {
         let jobs = self.ctx.store.jobs();
         assert!(jobs.renew(self.me, &[]).await.unwrap().alive);
         let claimed = jobs.claim(self.me, Queue::Sync, &[id]).await.unwrap();
-        let job = claimed.into_iter().next().expect("the job is due and its lane is free");
+        let job = claimed
+            .into_iter()
+            .next()
+            .expect("the job is due and its lane is free");
         JobRun::new(job, self.ctx.store.clone(), self.ctx.hints.clone())
     }
 
@@ -164,25 +223,53 @@ impl Desk {
     pub async fn settle(&self, run: &JobRun, outcome: &Result<Value, JobError>) {
         let end = match outcome.clone() {
             Ok(result) => Settle::Succeed { result },
-            Err(JobError { next: Next::Park { credential_version }, failure }) => {
-                Settle::Park { credential_version, failure }
-            }
-            Err(JobError { next: Next::Fail, failure }) => Settle::Fail { failure },
-            Err(JobError { next: Next::Retry { .. } | Next::Snooze { .. } | Next::Release, .. }) => Settle::Release,
+            Err(JobError {
+                next: Next::Park { credential_version },
+                failure,
+            }) => Settle::Park {
+                credential_version,
+                failure,
+            },
+            Err(JobError {
+                next: Next::Fail,
+                failure,
+            }) => Settle::Fail { failure },
+            Err(JobError {
+                next: Next::Retry { .. } | Next::Snooze { .. } | Next::Release,
+                ..
+            }) => Settle::Release,
         };
-        self.ctx.store.jobs().settle(&[Settlement { lease: run.lease, end }]).await.unwrap();
+        self.ctx
+            .store
+            .jobs()
+            .settle(&[Settlement {
+                lease: run.lease,
+                end,
+            }])
+            .await
+            .unwrap();
     }
 
     /// Makes the merchant change; returns what was changed.
     pub fn change(&self, kind: ChangeKind, times: usize) -> Vec<String> {
         (0..times)
-            .filter_map(|_| self.sandbox.square.change(DEFAULT_MERCHANT, kind, None).unwrap())
+            .filter_map(|_| {
+                self.sandbox
+                    .square
+                    .change(DEFAULT_MERCHANT, kind, None)
+                    .unwrap()
+            })
             .map(|change| change.id)
             .collect()
     }
 
     pub async fn row(&self) -> connection::Model {
-        self.ctx.store.connection(self.ctx.store.db(), self.org, self.connection).await.unwrap().unwrap()
+        self.ctx
+            .store
+            .connection(self.ctx.store.db(), self.org, self.connection)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn status(&self) -> ConnectionStatus {
@@ -191,7 +278,11 @@ impl Desk {
 
     pub async fn job(&self, id: JobId) -> Job {
         use sea_orm::EntityTrait;
-        patchbay_core::entities::job::Entity::find_by_id(id).one(self.ctx.store.db()).await.unwrap().unwrap()
+        patchbay_core::entities::job::Entity::find_by_id(id)
+            .one(self.ctx.store.db())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn state(&self, id: JobId) -> JobState {
@@ -200,11 +291,22 @@ impl Desk {
 
     /// Every record of a stream, deleted ones too.
     pub async fn records(&self, stream: &str) -> Vec<record::Model> {
-        let filter = RecordFilter { with_deleted: true, ..RecordFilter::default() };
-        self.ctx.store.records(self.org, self.connection, stream, &filter, 100_000).await.unwrap()
+        let filter = RecordFilter {
+            with_deleted: true,
+            ..RecordFilter::default()
+        };
+        self.ctx
+            .store
+            .records(self.org, self.connection, stream, &filter, 100_000)
+            .await
+            .unwrap()
     }
 
     pub async fn living(&self, stream: &str) -> usize {
-        self.records(stream).await.iter().filter(|record| record.deleted_at.is_none()).count()
+        self.records(stream)
+            .await
+            .iter()
+            .filter(|record| record.deleted_at.is_none())
+            .count()
     }
 }

@@ -18,19 +18,32 @@ on_both_databases!(
 
 async fn a_short_burst_of_429_is_waited_out(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*customers*", Effect::RateLimited { retry_after: None }).times(2)).unwrap();
-    desk.sync("customers", PullMode::Full).await.expect("two refusals are waited out");
+    desk.sandbox
+        .faults
+        .add(Fault::at("*customers*", Effect::RateLimited { retry_after: None }).times(2))
+        .unwrap();
+    desk.sync("customers", PullMode::Full)
+        .await
+        .expect("two refusals are waited out");
 }
 
 async fn a_short_run_of_500_is_waited_out(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*customers*", Effect::ServerError { status: 503 }).times(1)).unwrap();
-    desk.sync("customers", PullMode::Full).await.expect("one fault is waited out");
+    desk.sandbox
+        .faults
+        .add(Fault::at("*customers*", Effect::ServerError { status: 503 }).times(1))
+        .unwrap();
+    desk.sync("customers", PullMode::Full)
+        .await
+        .expect("one fault is waited out");
 }
 
 async fn malformed_json_is_tried_again_and_then_works(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*customers*", Effect::MalformedJson).times(1)).unwrap();
+    desk.sandbox
+        .faults
+        .add(Fault::at("*customers*", Effect::MalformedJson).times(1))
+        .unwrap();
     let first = desk.sync("customers", PullMode::Full).await;
     if let Err(error) = first {
         assert_eq!(error.failure.kind, FailureKind::Protocol);
@@ -42,16 +55,33 @@ async fn malformed_json_is_tried_again_and_then_works(desk: Desk) {
 
 async fn an_endless_cursor_ends_with_a_protocol_failure(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*catalog/list*", Effect::EndlessCursor { fresh: false })).unwrap();
-    let error = desk.sync("catalog", PullMode::Full).await.expect_err("the pages never end");
+    desk.sandbox
+        .faults
+        .add(Fault::at(
+            "*catalog/list*",
+            Effect::EndlessCursor { fresh: false },
+        ))
+        .unwrap();
+    let error = desk
+        .sync("catalog", PullMode::Full)
+        .await
+        .expect_err("the pages never end");
     assert_eq!(error.failure.kind, FailureKind::Protocol);
 }
 
 async fn pages_that_overlap_give_each_record_once(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*catalog/list*", Effect::DuplicateItems)).unwrap();
+    desk.sandbox
+        .faults
+        .add(Fault::at("*catalog/list*", Effect::DuplicateItems))
+        .unwrap();
     desk.sync("catalog", PullMode::Full).await.unwrap();
-    let mut ids: Vec<String> = desk.records("catalog").await.into_iter().map(|record| record.external_id).collect();
+    let mut ids: Vec<String> = desk
+        .records("catalog")
+        .await
+        .into_iter()
+        .map(|record| record.external_id)
+        .collect();
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
@@ -60,8 +90,17 @@ async fn pages_that_overlap_give_each_record_once(desk: Desk) {
 
 async fn missing_scopes_fail_and_say_which_permission_is_missing(desk: Desk) {
     let desk = desk.connected().await;
-    desk.sandbox.faults.add(Fault::at("*customers*", Effect::InsufficientScopes)).unwrap();
-    let error = desk.sync("customers", PullMode::Full).await.expect_err("the token may not");
-    assert_eq!((error.next, error.failure.kind), (Next::Fail, FailureKind::Scope));
+    desk.sandbox
+        .faults
+        .add(Fault::at("*customers*", Effect::InsufficientScopes))
+        .unwrap();
+    let error = desk
+        .sync("customers", PullMode::Full)
+        .await
+        .expect_err("the token may not");
+    assert_eq!(
+        (error.next, error.failure.kind),
+        (Next::Fail, FailureKind::Scope)
+    );
     assert!(!error.failure.action.is_empty());
 }

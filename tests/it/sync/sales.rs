@@ -21,7 +21,10 @@ async fn sales_arrive_complete_and_their_net_total_equals_the_source(desk: Desk)
     let source = desk.sandbox.square.summaries()[DEFAULT_MERCHANT].clone();
     let sales = desk.records("sales").await;
     assert_eq!(sales.len(), source.orders);
-    let net: i64 = sales.iter().map(|sale| sale.data["net"]["amount"].as_i64().unwrap()).sum();
+    let net: i64 = sales
+        .iter()
+        .map(|sale| sale.data["net"]["amount"].as_i64().unwrap())
+        .sum();
     assert_eq!(net, source.net_total);
 }
 
@@ -41,7 +44,9 @@ async fn a_range_brings_only_what_was_made_within_it(desk: Desk) {
     let to = SystemClock.now();
     let from = to - TimeDelta::days(3650);
     let middle = {
-        desk.sync("sales", PullMode::Range { from, to }).await.unwrap();
+        desk.sync("sales", PullMode::Range { from, to })
+            .await
+            .unwrap();
         let mut made: Vec<chrono::DateTime<Utc>> = desk
             .records("sales")
             .await
@@ -55,12 +60,30 @@ async fn a_range_brings_only_what_was_made_within_it(desk: Desk) {
         .records("sales")
         .await
         .iter()
-        .filter(|sale| sale.data["created_at"].as_str().unwrap().parse::<chrono::DateTime<Utc>>().unwrap() >= middle)
+        .filter(|sale| {
+            sale.data["created_at"]
+                .as_str()
+                .unwrap()
+                .parse::<chrono::DateTime<Utc>>()
+                .unwrap()
+                >= middle
+        })
         .count();
-    let result = desk.sync("sales", PullMode::Range { from: middle, to }).await.unwrap();
+    let result = desk
+        .sync("sales", PullMode::Range { from: middle, to })
+        .await
+        .unwrap();
     assert_eq!(result["records"], json!(expected));
-    let state = desk.ctx.store.stream_states(desk.org, desk.connection).await.unwrap();
-    assert_eq!(state[0].cursor, None, "a range says nothing about what an incremental sync needs");
+    let state = desk
+        .ctx
+        .store
+        .stream_states(desk.org, desk.connection)
+        .await
+        .unwrap();
+    assert_eq!(
+        state[0].cursor, None,
+        "a range says nothing about what an incremental sync needs"
+    );
 }
 
 async fn customers_and_stock_arrive_complete(desk: Desk) {

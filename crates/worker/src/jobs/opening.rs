@@ -106,6 +106,7 @@ pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
 /// A session with any config and secret, such as a candidate's.
 #[must_use]
 pub fn session(run: &JobRun, ctx: &Context, provider: &dyn Provider, config: Value, secret: SecretFields) -> Session {
+    secret.0.values().for_each(|secret| run.log.hide(secret));
     let trace = run.job.trace_context.clone();
     ctx.providers.open(provider, ctx.outbound.clone(), ctx.clock.clone(), config, secret, trace)
 }

@@ -1,0 +1,10 @@
+//! A fleet of real processes on its own PostgreSQL and Redis: one sync while
+//! workers die, Redis goes away, and processes are restarted.
+//!
+//! The stand-in lives in the test, and client commands are waited for: so these tests
+//! run on a runtime with a thread of its own.
+
+mod redis_lost;
+mod stage;
+mod watch;
+mod worker_killed;

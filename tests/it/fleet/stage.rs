@@ -1,0 +1,219 @@
+//! A fleet: PostgreSQL, Redis, the Square stand-in, and the processes of ours that
+//! work on them; an org with a connection.
+
+use std::process::{Command, Stdio};
+
+use patchbay_sandbox::{Dataset, Effect, Fault, RunningSandbox, Sandbox, SandboxOptions, Sizes};
+use patchbay_tests::{
+    PostgresServer, Process, RedisServer, TestDatabase, free_port, patchbay_binary,
+};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Long enough to be interrupted: the stand-in takes 60 ms a page of 100.
+const ITEMS: u32 = 3_000;
+
+pub struct Fleet {
+    pub sandbox: RunningSandbox,
+    pub redis: RedisServer,
+    pub api_port: u16,
+    pub key: String,
+    database: TestDatabase,
+    _postgres: PostgresServer,
+    folder: TempDir,
+    redis_url: String,
+    public_key: String,
+}
+
+impl Fleet {
+    /// Servers, tables, an org, keys; no process of ours runs yet.
+    pub async fn prepare() -> Self {
+        let postgres = PostgresServer::start().await.unwrap();
+        let database = postgres.fresh().await.unwrap();
+        let redis = RedisServer::start().await.unwrap();
+        let sizes = Sizes {
+            items: ITEMS,
+            orders: 50,
+            customers: 20,
+            ..Sizes::default()
+        };
+        let sandbox = Sandbox::start(SandboxOptions::with(Dataset::seeded(3, &sizes)))
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut fleet = Self {
+            redis_url: redis.url(),
+            sandbox,
+            redis,
+            api_port: free_port(),
+            key: String::new(),
+            database,
+            _postgres: postgres,
+            folder,
+            public_key: String::new(),
+        };
+        let keyring = fleet.keyring();
+        let keys = fleet.json(&["keys", "init", &keyring]);
+        fleet.public_key = keys["sealing_public_key"].as_str().unwrap().to_owned();
+        fleet.json(&["org", "create", "Bakery"])["api_key"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut fleet.key);
+        fleet
+    }
+
+    fn keyring(&self) -> String {
+        self.folder
+            .path()
+            .join("keyring.toml")
+            .display()
+            .to_string()
+    }
+
+    pub async fn api(&self) -> Process {
+        self.api_at(self.api_port).await
+    }
+
+    /// An API process on another port.
+    pub async fn api_at(&self, port: u16) -> Process {
+        let listen = format!("127.0.0.1:{port}");
+        let mut api = Process::patchbay(
+            &["api", "--listen", &listen, "--admin-listen", "127.0.0.1:0"],
+            &[
+                ("PATCHBAY_DATABASE_URL", self.database.url()),
+                ("PATCHBAY_REDIS_URL", &self.redis_url),
+                ("PATCHBAY_SEALING_PUBLIC_KEY", &self.public_key),
+            ],
+        )
+        .unwrap();
+        api.ready(port).await.unwrap();
+        api
+    }
+
+    pub async fn worker(&self) -> Process {
+        let (port, keyring) = (free_port(), self.keyring());
+        let square = self.sandbox.square_url();
+        let mut worker = Process::patchbay(
+            &["worker", "--admin-listen", &format!("127.0.0.1:{port}")],
+            &[
+                ("PATCHBAY_DATABASE_URL", self.database.url()),
+                ("PATCHBAY_REDIS_URL", &self.redis_url),
+                ("PATCHBAY_KEYRING_FILE", &keyring),
+                ("PATCHBAY_OUTBOUND__ALLOW", "127.0.0.0/8"),
+                ("PATCHBAY_PROVIDERS__SQUARE__BASE_URL", &square),
+            ],
+        )
+        .unwrap();
+        worker.ready(port).await.unwrap();
+        worker
+    }
+
+    pub async fn scheduler(&self) -> Process {
+        let port = free_port();
+        let mut scheduler = Process::patchbay(
+            &["scheduler", "--admin-listen", &format!("127.0.0.1:{port}")],
+            &[
+                ("PATCHBAY_DATABASE_URL", self.database.url()),
+                ("PATCHBAY_REDIS_URL", &self.redis_url),
+            ],
+        )
+        .unwrap();
+        scheduler.ready(port).await.unwrap();
+        scheduler
+    }
+
+    /// Connects Square and slows the stand-in's catalog down.
+    pub fn connect(&self) {
+        let token = self.folder.path().join("token");
+        std::fs::write(&token, patchbay_sandbox::square::DEFAULT_TOKEN).unwrap();
+        self.json(&[
+            "connect",
+            "square",
+            "--secret",
+            &format!("access_token=@{}", token.display()),
+        ]);
+        self.sandbox
+            .faults
+            .add(Fault::at("*catalog*", Effect::Latency { ms: 60 }))
+            .unwrap();
+    }
+
+    /// Asks for a full sync of the catalog; the job's id.
+    pub fn sync_catalog(&self) -> String {
+        let started = self.json(&["sync", "square", "--stream", "catalog", "--mode", "full"]);
+        let job = started["jobs"][0]
+            .get("id")
+            .or_else(|| started[0].get("id"));
+        job.and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no job in {started}"))
+            .to_owned()
+    }
+
+    /// A command with `--output json`, which must succeed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = Command::new(patchbay_binary())
+            .args(arguments)
+            .args(["--output", "json"])
+            .env_clear()
+            .env("PATCHBAY_DATABASE_URL", self.database.url())
+            .env(
+                "PATCHBAY_URL",
+                format!("http://127.0.0.1:{}", self.api_port),
+            )
+            .env("PATCHBAY_API_KEY", &self.key)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub async fn database(&self) -> DatabaseConnection {
+        Database::connect(self.database.url()).await.unwrap()
+    }
+
+    /// The system's id of the process that runs the job now.
+    pub async fn runner_of(&self, job: &str) -> u32 {
+        let sql = format!(
+            "select p.host from jobs j join processes p on p.id = j.leased_by where j.id = '{job}' and j.state = 'running'"
+        );
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = self
+            .database()
+            .await
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .expect("the job runs");
+        let host: String = row.try_get("", "host").unwrap();
+        host.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// That the sync ended complete: every object once, none invented, none missing.
+    pub async fn assert_catalog_complete(&self, job: &str) {
+        let ended = self.json(&["jobs", "show", job]);
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let source = &self.sandbox.square.summaries()[patchbay_sandbox::square::DEFAULT_MERCHANT];
+        let sql = "select count(*) as all_rows, count(*) filter (where kind = 'item') as items, \
+                   count(*) filter (where deleted_at is not null) as deleted from records where stream = 'catalog'";
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = self
+            .database()
+            .await
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .unwrap();
+        let count = |name: &str| row.try_get::<i64>("", name).unwrap();
+        assert_eq!(count("items"), i64::try_from(source.items).unwrap());
+        assert_eq!(count("deleted"), 0);
+        // `records` counts every record that was seen: one more than the rows would be one seen twice.
+        assert_eq!(ended["result"]["records"], count("all_rows"));
+        assert_eq!(
+            ended["result"]["counts"]["created"],
+            count("all_rows"),
+            "{ended}"
+        );
+    }
+}
