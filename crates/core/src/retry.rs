@@ -72,7 +72,11 @@ impl RetryPolicy {
             Backoff::Fixed => self.base,
         };
         let delay = grown.min(self.cap);
-        if self.jitter { delay.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0)) } else { delay }
+        if self.jitter {
+            delay.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+        } else {
+            delay
+        }
     }
 }
 
@@ -96,14 +100,22 @@ pub fn decide(
             let retry = u32::try_from(job.attempt).unwrap_or(0);
             let delay = match after {
                 // Never sooner than asked; a tenth later at most, at random.
-                Some(after) => after.min(LONGEST_WAIT).mul_f64(1.0 + 0.1 * random.clamp(0.0, 1.0)),
+                Some(after) => after
+                    .min(LONGEST_WAIT)
+                    .mul_f64(1.0 + 0.1 * random.clamp(0.0, 1.0)),
                 None => policy.delay(retry, random),
             };
             Settle::Retry { delay, failure }
         }
         Next::Fail => Settle::Fail { failure },
-        Next::Snooze { until } => Settle::Snooze { delay: (until - now).to_std().unwrap_or(Duration::ZERO), failure },
-        Next::Park { credential_version } => Settle::Park { credential_version, failure },
+        Next::Snooze { until } => Settle::Snooze {
+            delay: (until - now).to_std().unwrap_or(Duration::ZERO),
+            failure,
+        },
+        Next::Park { credential_version } => Settle::Park {
+            credential_version,
+            failure,
+        },
         Next::Release => Settle::Release,
     }
 }
@@ -163,8 +175,17 @@ mod tests {
     }
 
     fn answer(attempt: i32, next: Next) -> Settle {
-        let error = JobError { next, failure: failure() };
-        decide(&job(attempt), Err(error), &RetryPolicy::default(), SystemClock.now(), 1.0)
+        let error = JobError {
+            next,
+            failure: failure(),
+        };
+        decide(
+            &job(attempt),
+            Err(error),
+            &RetryPolicy::default(),
+            SystemClock.now(),
+            1.0,
+        )
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -173,7 +194,13 @@ mod tests {
 
     #[test]
     fn success_keeps_its_result() {
-        let settle = decide(&job(0), Ok(json!(7)), &RetryPolicy::default(), SystemClock.now(), 0.0);
+        let settle = decide(
+            &job(0),
+            Ok(json!(7)),
+            &RetryPolicy::default(),
+            SystemClock.now(),
+            0.0,
+        );
         assert_eq!(settle, Settle::Succeed { result: json!(7) });
     }
 
@@ -181,7 +208,13 @@ mod tests {
     fn three_retries_wait_longer_and_longer_and_the_fourth_attempt_is_the_last() {
         let retry = Next::Retry { after: None };
         for (attempt, delay) in [(0, 5), (1, 10), (2, 20)] {
-            assert_eq!(answer(attempt, retry), Settle::Retry { delay: seconds(delay), failure: failure() });
+            assert_eq!(
+                answer(attempt, retry),
+                Settle::Retry {
+                    delay: seconds(delay),
+                    failure: failure()
+                }
+            );
         }
         assert_eq!(answer(3, retry), Settle::Fail { failure: failure() });
     }
@@ -189,8 +222,17 @@ mod tests {
     #[test]
     fn retry_after_is_never_undercut_and_never_endless() {
         let asked = |after, random| {
-            let error = JobError { next: Next::Retry { after: Some(after) }, failure: failure() };
-            match decide(&job(0), Err(error), &RetryPolicy::default(), SystemClock.now(), random) {
+            let error = JobError {
+                next: Next::Retry { after: Some(after) },
+                failure: failure(),
+            };
+            match decide(
+                &job(0),
+                Err(error),
+                &RetryPolicy::default(),
+                SystemClock.now(),
+                random,
+            ) {
                 Settle::Retry { delay, .. } => delay,
                 other => panic!("expected a retry, got {other:?}"),
             }
@@ -202,31 +244,66 @@ mod tests {
 
     #[test]
     fn retry_after_does_not_add_attempts() {
-        assert_eq!(answer(3, Next::Retry { after: Some(seconds(1)) }), Settle::Fail { failure: failure() });
+        assert_eq!(
+            answer(
+                3,
+                Next::Retry {
+                    after: Some(seconds(1))
+                }
+            ),
+            Settle::Fail { failure: failure() }
+        );
     }
 
     #[test]
     fn a_snooze_until_the_past_is_due_at_once() {
         let now = SystemClock.now();
-        for (until, delay) in [(TimeDelta::seconds(90), seconds(90)), (TimeDelta::seconds(-5), Duration::ZERO)] {
-            let error = JobError { next: Next::Snooze { until: now + until }, failure: failure() };
+        for (until, delay) in [
+            (TimeDelta::seconds(90), seconds(90)),
+            (TimeDelta::seconds(-5), Duration::ZERO),
+        ] {
+            let error = JobError {
+                next: Next::Snooze { until: now + until },
+                failure: failure(),
+            };
             let settle = decide(&job(3), Err(error), &RetryPolicy::default(), now, 0.5);
-            assert_eq!(settle, Settle::Snooze { delay, failure: failure() });
+            assert_eq!(
+                settle,
+                Settle::Snooze {
+                    delay,
+                    failure: failure()
+                }
+            );
         }
     }
 
     #[test]
     fn fail_park_and_release_pass_through() {
         assert_eq!(answer(0, Next::Fail), Settle::Fail { failure: failure() });
-        let park = Settle::Park { credential_version: Some(4), failure: failure() };
-        assert_eq!(answer(3, Next::Park { credential_version: Some(4) }), park);
+        let park = Settle::Park {
+            credential_version: Some(4),
+            failure: failure(),
+        };
+        assert_eq!(
+            answer(
+                3,
+                Next::Park {
+                    credential_version: Some(4)
+                }
+            ),
+            park
+        );
         assert_eq!(answer(3, Next::Release), Settle::Release);
     }
 
     #[test]
     fn each_kind_of_backoff_grows_its_own_way_up_to_the_cap() {
         let delays = |backoff| {
-            let policy = RetryPolicy { backoff, jitter: false, ..RetryPolicy::default() };
+            let policy = RetryPolicy {
+                backoff,
+                jitter: false,
+                ..RetryPolicy::default()
+            };
             [0, 1, 2, 3, 40].map(|retry| policy.delay(retry, 0.0).as_secs())
         };
         assert_eq!(delays(Backoff::Exponential), [5, 10, 20, 40, 60]);

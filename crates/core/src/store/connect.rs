@@ -54,13 +54,17 @@ pub enum ConnectError {
         url: String,
     },
     /// An in-memory database: every connection of the pool would see another one.
-    #[error("database_url: `{url}` keeps nothing and is not shared between connections; name a file")]
+    #[error(
+        "database_url: `{url}` keeps nothing and is not shared between connections; name a file"
+    )]
     InMemory {
         /// The setting.
         url: String,
     },
     /// It does not answer, or refuses.
-    #[error("database_url: cannot open `{url}`: {source}; is the server running, and do user and password fit?")]
+    #[error(
+        "database_url: cannot open `{url}`: {source}; is the server running, and do user and password fit?"
+    )]
     Unreachable {
         /// The setting, password masked.
         url: String,
@@ -73,7 +77,10 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// The address is wrong, or the database does not answer within ten seconds.
-pub async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
+pub async fn connect(
+    url: &str,
+    options: ConnectOptions,
+) -> Result<DatabaseConnection, ConnectError> {
     match url.split_once(':') {
         Some(("postgres" | "postgresql", _)) => postgres(url, options).await,
         Some(("sqlite", _)) if url.contains(":memory:") || url.contains("mode=memory") => {
@@ -91,14 +98,20 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConne
 ///
 /// # Errors
 /// The address is wrong, or the server does not answer within ten seconds.
-pub async fn postgres(url: &str, options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
+pub async fn postgres(
+    url: &str,
+    options: ConnectOptions,
+) -> Result<DatabaseConnection, ConnectError> {
     let mut pool = pool_options(url, &options);
     pool.set_application_name(options.application_name)
         .map_sqlx_postgres_opts(|session| session.options(POSTGRES_SESSION));
     match Database::connect(pool).await {
         Ok(db) => Ok(db),
         Err(_) if Url::parse(url).is_err() => Err(ConnectError::NotAnAddress { url: masked(url) }),
-        Err(source) => Err(ConnectError::Unreachable { url: masked(url), source }),
+        Err(source) => Err(ConnectError::Unreachable {
+            url: masked(url),
+            source,
+        }),
     }
 }
 
@@ -112,23 +125,31 @@ pub async fn postgres(url: &str, options: ConnectOptions) -> Result<DatabaseConn
 ///
 /// # Errors
 /// The file cannot be made or opened, or is no database.
-pub async fn sqlite(path: &Path, options: ConnectOptions) -> Result<DatabaseConnection, ConnectError> {
+pub async fn sqlite(
+    path: &Path,
+    options: ConnectOptions,
+) -> Result<DatabaseConnection, ConnectError> {
     // The address is replaced by the path below, which may hold any character.
     let mut pool = pool_options("sqlite::memory:", &options);
     let file = path.to_owned();
-    pool.idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |session| {
-        session
-            .filename(&file)
-            .in_memory(false)
-            .shared_cache(false)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(SQLITE_BUSY)
-            .foreign_keys(true)
-    });
+    pool.idle_timeout(None)
+        .max_lifetime(None)
+        .map_sqlx_sqlite_opts(move |session| {
+            session
+                .filename(&file)
+                .in_memory(false)
+                .shared_cache(false)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(SQLITE_BUSY)
+                .foreign_keys(true)
+        });
     let opened = Database::connect(pool).await;
-    opened.map_err(|source| ConnectError::Unreachable { url: format!("sqlite://{}", path.display()), source })
+    opened.map_err(|source| ConnectError::Unreachable {
+        url: format!("sqlite://{}", path.display()),
+        source,
+    })
 }
 
 fn pool_options(url: &str, options: &ConnectOptions) -> PoolOptions {
@@ -168,20 +189,30 @@ mod tests {
     use super::*;
 
     fn options() -> ConnectOptions {
-        ConnectOptions { max_connections: 1, application_name: "test".into() }
+        ConnectOptions {
+            max_connections: 1,
+            application_name: "test".into(),
+        }
     }
 
     #[tokio::test]
     async fn an_unreachable_server_is_named_without_its_password() {
-        let error = connect("postgres://me:hunter2@127.0.0.1:1/db", options()).await.unwrap_err();
+        let error = connect("postgres://me:hunter2@127.0.0.1:1/db", options())
+            .await
+            .unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("database_url: cannot open `postgres://me:****@127.0.0.1:1/db`"), "{text}");
+        assert!(
+            text.starts_with("database_url: cannot open `postgres://me:****@127.0.0.1:1/db`"),
+            "{text}"
+        );
         assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[tokio::test]
     async fn another_kind_of_database_is_refused_with_what_is_allowed() {
-        let error = connect("mysql://me:hunter2@localhost/db", options()).await.unwrap_err();
+        let error = connect("mysql://me:hunter2@localhost/db", options())
+            .await
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("expected postgres://"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
@@ -200,15 +231,26 @@ mod tests {
         sqlite(&file, options()).await.unwrap();
         assert!(file.exists());
         let other = folder.path().join("a b.db");
-        connect(&format!("sqlite://{}/a%20b.db", folder.path().display()), options()).await.unwrap();
+        connect(
+            &format!("sqlite://{}/a%20b.db", folder.path().display()),
+            options(),
+        )
+        .await
+        .unwrap();
         assert!(other.exists());
     }
 
     #[test]
     fn a_password_is_masked_wherever_it_stands() {
-        assert_eq!(masked("postgres://h/db?user=a&password=hunter2"), "postgres://h/db");
+        assert_eq!(
+            masked("postgres://h/db?user=a&password=hunter2"),
+            "postgres://h/db"
+        );
         assert_eq!(masked("postgres://a:hun ter2@h:x/db"), "postgres://...");
         assert_eq!(masked("hunter2"), "(address not shown)");
-        assert_eq!(masked("sqlite:///var/lib/patchbay/data.db"), "sqlite:///var/lib/patchbay/data.db");
+        assert_eq!(
+            masked("sqlite:///var/lib/patchbay/data.db"),
+            "sqlite:///var/lib/patchbay/data.db"
+        );
     }
 }

@@ -27,22 +27,52 @@ on_both! {
 async fn running(stage: &Stage) -> (OrgId, ProcessId, Lease) {
     let org = stage.org().await;
     let me = stage.worker().await;
-    let wanted = NewJob { lane: Some(format!("{org}:a")), args: json!({ "stream": "catalog" }), ..with_key(org, "a") };
+    let wanted = NewJob {
+        lane: Some(format!("{org}:a")),
+        args: json!({ "stream": "catalog" }),
+        ..with_key(org, "a")
+    };
     let job = stage.add(wanted).await;
     let lease = stage.start(me, job.id).await;
     let twin = stage.enqueue(vec![with_key(org, "a")]).await.remove(0);
-    assert!(matches!(&twin, Enqueued::Again(twin) if twin.id == job.id && twin.again), "{twin:?}");
+    assert!(
+        matches!(&twin, Enqueued::Again(twin) if twin.id == job.id && twin.again),
+        "{twin:?}"
+    );
     (org, me, lease)
 }
 
 fn is_successor(before: &job::Model, after: &job::Model) {
-    assert_eq!((after.state, after.attempt, after.lease_epoch, after.again), (JobState::Queued, 0, 0, false));
     assert_eq!(
-        (&after.org_id, &after.kind, &after.queue, &after.lane, &after.args, &after.dedupe_key),
-        (&before.org_id, &before.kind, &before.queue, &before.lane, &before.args, &before.dedupe_key)
+        (after.state, after.attempt, after.lease_epoch, after.again),
+        (JobState::Queued, 0, 0, false)
     );
-    assert_eq!((after.max_attempts, after.timeout_s), (before.max_attempts, before.timeout_s));
-    assert!(after.id > before.id, "it comes after all that was asked for before");
+    assert_eq!(
+        (
+            &after.org_id,
+            &after.kind,
+            &after.queue,
+            &after.lane,
+            &after.args,
+            &after.dedupe_key
+        ),
+        (
+            &before.org_id,
+            &before.kind,
+            &before.queue,
+            &before.lane,
+            &before.args,
+            &before.dedupe_key
+        )
+    );
+    assert_eq!(
+        (after.max_attempts, after.timeout_s),
+        (before.max_attempts, before.timeout_s)
+    );
+    assert!(
+        after.id > before.id,
+        "it comes after all that was asked for before"
+    );
 }
 
 async fn ends_with_successor(stage: &Stage, lease: Lease, end: Settle) -> JobId {
@@ -72,7 +102,10 @@ async fn failure_is_followed_by_a_successor(stage: Stage) {
 
 async fn a_retry_keeps_again_for_its_end(stage: Stage) {
     let (_, me, lease) = running(&stage).await;
-    assert_eq!(stage.settle(lease, retry_after(0)).await.unwrap().successor, None);
+    assert_eq!(
+        stage.settle(lease, retry_after(0)).await.unwrap().successor,
+        None
+    );
     let second = stage.start(me, lease.job).await;
     ends_with_successor(&stage, second, succeed()).await;
 }
@@ -81,7 +114,10 @@ async fn a_cancel_drops_again(stage: Stage) {
     let (org, _, lease) = running(&stage).await;
     assert!(matches!(stage.cancel(org, lease.job).await, Moved::Done(_)));
     let next = stage.enqueue(vec![with_key(org, "a")]).await.remove(0);
-    assert!(matches!(next, Enqueued::New(_)), "nothing else of the key is open: {next:?}");
+    assert!(
+        matches!(next, Enqueued::New(_)),
+        "nothing else of the key is open: {next:?}"
+    );
 }
 
 async fn quarantine_is_followed_by_a_successor(stage: Stage) {
@@ -102,13 +138,19 @@ async fn the_successor_is_found_by_the_next_request(stage: Stage) {
     let (org, _, lease) = running(&stage).await;
     let successor = ends_with_successor(&stage, lease, succeed()).await;
     let next = stage.enqueue(vec![with_key(org, "a")]).await.remove(0);
-    assert!(matches!(&next, Enqueued::Waiting(job) if job.id == successor), "{next:?}");
+    assert!(
+        matches!(&next, Enqueued::Waiting(job) if job.id == successor),
+        "{next:?}"
+    );
 }
 
 async fn a_persons_retry_is_refused_while_the_successor_is_open(stage: Stage) {
     let (org, me, lease) = running(&stage).await;
     let successor = ends_with_successor(&stage, lease, fail()).await;
-    assert!(matches!(stage.retry(org, lease.job).await, Moved::Refused(_)));
+    assert!(matches!(
+        stage.retry(org, lease.job).await,
+        Moved::Refused(_)
+    ));
     let next = stage.start(me, successor).await;
     stage.settle(next, succeed()).await.unwrap();
     assert!(matches!(stage.retry(org, lease.job).await, Moved::Done(_)));

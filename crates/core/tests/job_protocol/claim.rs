@@ -30,9 +30,15 @@ async fn a_due_job_starts_to_run_under_its_claimer(stage: Stage) {
     let job = stage.add(noop(org)).await;
     let claimed = stage.claim(me, &[job.id]).await.remove(0);
     assert_eq!(claimed, stage.row(job.id).await);
-    assert_eq!((claimed.state, claimed.lease_epoch, claimed.leased_by), (JobState::Running, 1, Some(me)));
+    assert_eq!(
+        (claimed.state, claimed.lease_epoch, claimed.leased_by),
+        (JobState::Running, 1, Some(me))
+    );
     let started = claimed.started_at.unwrap();
-    assert_eq!(claimed.deadline, Some(started + chrono::TimeDelta::seconds(3600)));
+    assert_eq!(
+        claimed.deadline,
+        Some(started + chrono::TimeDelta::seconds(3600))
+    );
 }
 
 async fn a_job_is_claimed_once(stage: Stage) {
@@ -48,12 +54,19 @@ async fn hints_that_do_not_qualify_fall_away(stage: Stage) {
     let org = stage.org().await;
     let me = stage.worker().await;
     let wanted = stage.add(noop(org)).await;
-    let elsewhere = stage.add(NewJob { queue: Queue::Webhook, ..noop(org) }).await;
+    let elsewhere = stage
+        .add(NewJob {
+            queue: Queue::Webhook,
+            ..noop(org)
+        })
+        .await;
     let ended = stage.add(noop(org)).await;
     let lease = stage.start(me, ended.id).await;
     stage.settle(lease, succeed()).await.unwrap();
     let forged = JobId::new(stage.store.clock());
-    let claimed = stage.claim(me, &[forged, ended.id, elsewhere.id, wanted.id]).await;
+    let claimed = stage
+        .claim(me, &[forged, ended.id, elsewhere.id, wanted.id])
+        .await;
     assert_eq!(ids(&claimed), [wanted.id]);
     assert!(stage.claim(me, &[]).await.is_empty());
 }
@@ -68,8 +81,12 @@ async fn a_doubled_hint_gives_one_job(stage: Stage) {
 async fn jobs_come_in_the_order_of_their_hints(stage: Stage) {
     let org = stage.org().await;
     let me = stage.worker().await;
-    let jobs: Vec<JobId> =
-        stage.enqueue(vec![noop(org), noop(org), noop(org)]).await.iter().map(|job| job.job().id).collect();
+    let jobs: Vec<JobId> = stage
+        .enqueue(vec![noop(org), noop(org), noop(org)])
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect();
     let hints = [jobs[1], jobs[2], jobs[0]];
     assert_eq!(ids(&stage.claim(me, &hints).await), hints);
 }
@@ -102,7 +119,10 @@ async fn a_second_run_keeps_the_time_of_the_first_start_and_moves_the_epoch(stag
     let me = stage.worker().await;
     let job = stage.add(noop(org)).await;
     let first = stage.claim(me, &[job.id]).await.remove(0);
-    stage.settle(lease(&first), patchbay_core::job::Settle::Release).await.unwrap();
+    stage
+        .settle(lease(&first), patchbay_core::job::Settle::Release)
+        .await
+        .unwrap();
     stage.seconds(3).await;
     let second = stage.claim(me, &[job.id]).await.remove(0);
     assert_eq!(second.started_at, first.started_at);
@@ -114,8 +134,12 @@ async fn a_second_run_keeps_the_time_of_the_first_start_and_moves_the_epoch(stag
 async fn three_suspects(stage: &Stage) -> Vec<JobId> {
     let org = stage.org().await;
     let victim = stage.worker().await;
-    let jobs: Vec<JobId> =
-        stage.enqueue(vec![noop(org), noop(org), noop(org)]).await.iter().map(|job| job.job().id).collect();
+    let jobs: Vec<JobId> = stage
+        .enqueue(vec![noop(org), noop(org), noop(org)])
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect();
     assert_eq!(stage.claim(victim, &jobs).await.len(), 3);
     stage.everyone_dies().await;
     for id in &jobs {
@@ -130,7 +154,11 @@ async fn a_process_takes_one_suspect_at_a_time(stage: Stage) {
     let mine = stage.claim(me, &suspects).await;
     assert_eq!(ids(&mine), [suspects[0]], "of a batch the oldest");
     assert!(stage.claim(me, &suspects).await.is_empty());
-    assert_eq!(stage.claim(other, &suspects).await.len(), 1, "another process has its own");
+    assert_eq!(
+        stage.claim(other, &suspects).await.len(),
+        1,
+        "another process has its own"
+    );
     stage.settle(lease(&mine[0]), succeed()).await.unwrap();
     assert_eq!(stage.claim(me, &suspects).await.len(), 1);
 }

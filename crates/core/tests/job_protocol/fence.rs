@@ -38,12 +38,21 @@ async fn running(stage: &Stage) -> Lease {
 }
 
 fn progress(done: u64) -> Progress {
-    Progress { stage: "fetching".into(), done, unit: "records".into(), ..Progress::default() }
+    Progress {
+        stage: "fetching".into(),
+        done,
+        unit: "records".into(),
+        ..Progress::default()
+    }
 }
 
 async fn checkpoint(stage: &Stage, lease: Lease, done: u64, cursor: Option<serde_json::Value>) {
     let tx = stage.store.begin().await.unwrap();
-    stage.jobs().checkpoint(&tx, lease, &progress(done), cursor.as_ref()).await.unwrap();
+    stage
+        .jobs()
+        .checkpoint(&tx, lease, &progress(done), cursor.as_ref())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -91,26 +100,45 @@ async fn a_checkpoint_stores_progress_and_cursor_and_clears_crashes(stage: Stage
     let row = stage.row(lease.job).await;
     assert_eq!((row.crashes, row.progress_no), (0, 2));
     assert_eq!(row.cursor, Some(json!({ "page": 2 })));
-    assert_eq!(row.progress, Some(serde_json::to_value(progress(20)).unwrap()));
+    assert_eq!(
+        row.progress,
+        Some(serde_json::to_value(progress(20)).unwrap())
+    );
 }
 
 async fn a_checkpoint_without_a_cursor_keeps_the_last_one(stage: Stage) {
     let lease = running(&stage).await;
     checkpoint(&stage, lease, 10, Some(json!({ "page": 1 }))).await;
     checkpoint(&stage, lease, 11, None).await;
-    assert_eq!(stage.row(lease.job).await.cursor, Some(json!({ "page": 1 })));
+    assert_eq!(
+        stage.row(lease.job).await.cursor,
+        Some(json!({ "page": 1 }))
+    );
 }
 
 async fn a_checkpoint_that_rolls_back_leaves_nothing(stage: Stage) {
     let lease = running(&stage).await;
     let tx = stage.store.begin().await.unwrap();
-    stage.jobs().checkpoint(&tx, lease, &progress(5), None).await.unwrap();
+    stage
+        .jobs()
+        .checkpoint(&tx, lease, &progress(5), None)
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(stage.row(lease.job).await.progress_no, 0);
 }
 
 async fn a_checkpoint_behind_a_stale_epoch_writes_nothing(stage: Stage) {
     let lease = running(&stage).await;
-    checkpoint(&stage, Lease { epoch: lease.epoch - 1, ..lease }, 5, None).await;
+    checkpoint(
+        &stage,
+        Lease {
+            epoch: lease.epoch - 1,
+            ..lease
+        },
+        5,
+        None,
+    )
+    .await;
     assert_eq!(stage.row(lease.job).await.progress_no, 0);
 }

@@ -30,7 +30,10 @@ async fn of_a_lane_the_oldest_goes_first(stage: Stage) {
     let first = stage.add(in_lane(org, "a")).await;
     let second = stage.add(in_lane(org, "a")).await;
     assert!(stage.claim(me, &[second.id]).await.is_empty());
-    assert_eq!(ids(&stage.claim(me, &[second.id, first.id]).await), [first.id]);
+    assert_eq!(
+        ids(&stage.claim(me, &[second.id, first.id]).await),
+        [first.id]
+    );
 }
 
 async fn a_lane_is_busy_while_one_of_its_jobs_runs(stage: Stage) {
@@ -62,14 +65,22 @@ async fn an_older_job_that_waits_for_later_holds_its_lane(stage: Stage) {
     stage.settle(lease, snooze(5)).await.unwrap();
     assert!(stage.claim(me, &[first.id, second.id]).await.is_empty());
     stage.seconds(5).await;
-    assert_eq!(ids(&stage.claim(me, &[first.id, second.id]).await), [first.id]);
+    assert_eq!(
+        ids(&stage.claim(me, &[first.id, second.id]).await),
+        [first.id]
+    );
 }
 
 async fn a_parked_job_does_not_hold_its_lane(stage: Stage) {
     let org = stage.org().await;
     let connection = stage.connection(org).await;
     let me = stage.worker().await;
-    let first = stage.add(NewJob { connection: Some(connection), ..in_lane(org, "a") }).await;
+    let first = stage
+        .add(NewJob {
+            connection: Some(connection),
+            ..in_lane(org, "a")
+        })
+        .await;
     let second = stage.add(in_lane(org, "a")).await;
     let lease = stage.start(me, first.id).await;
     stage.settle(lease, park(Some(1))).await.unwrap();
@@ -91,7 +102,10 @@ async fn the_database_refuses_a_second_running_job_of_a_lane(stage: Stage) {
         .await
         .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("jobs_lane_running") || text.contains("jobs.lane"), "{text}");
+    assert!(
+        text.contains("jobs_lane_running") || text.contains("jobs.lane"),
+        "{text}"
+    );
 }
 
 async fn a_direct_claim_takes_only_heads_of_free_lanes(stage: Stage) {
@@ -102,9 +116,17 @@ async fn a_direct_claim_takes_only_heads_of_free_lanes(stage: Stage) {
     stage.add(in_lane(org, "busy")).await;
     let head = stage.add(in_lane(org, "free")).await;
     stage.add(in_lane(org, "free")).await;
-    let due = stage.jobs().due(Queue::Sync, 10, 10, OrgId::DEPLOYMENT).await.unwrap();
+    let due = stage
+        .jobs()
+        .due(Queue::Sync, 10, 10, OrgId::DEPLOYMENT)
+        .await
+        .unwrap();
     assert_eq!(due.iter().map(|due| due.job).collect::<Vec<_>>(), [head.id]);
-    let claimed = stage.jobs().claim_due(me, Queue::Sync, 10, OrgId::DEPLOYMENT, &[]).await.unwrap();
+    let claimed = stage
+        .jobs()
+        .claim_due(me, Queue::Sync, 10, OrgId::DEPLOYMENT, &[])
+        .await
+        .unwrap();
     assert_eq!(ids(&claimed), [head.id]);
 }
 
@@ -116,7 +138,11 @@ async fn a_long_lane_does_not_hide_the_other_jobs_of_its_org(stage: Stage) {
     stage.enqueue(vec![in_lane(org, "long"); 300]).await;
     stage.advance(Duration::from_millis(1)).await;
     let behind = stage.add(in_lane(org, "short")).await;
-    let claimed = stage.jobs().claim_due(me, Queue::Sync, 1, OrgId::DEPLOYMENT, &[]).await.unwrap();
+    let claimed = stage
+        .jobs()
+        .claim_due(me, Queue::Sync, 1, OrgId::DEPLOYMENT, &[])
+        .await
+        .unwrap();
     assert_eq!(ids(&claimed), [behind.id]);
 }
 
@@ -126,10 +152,34 @@ async fn a_lane_over_two_queues_runs_one_job_at_a_time(stage: Stage) {
     let me = stage.worker().await;
     let lane = Some(format!("{connection}"));
     let first = stage
-        .add(NewJob { queue: Queue::Interactive, lane: lane.clone(), ..of_connection(org, connection) })
+        .add(NewJob {
+            queue: Queue::Interactive,
+            lane: lane.clone(),
+            ..of_connection(org, connection)
+        })
         .await;
-    let second = stage.add(NewJob { lane, ..of_connection(org, connection) }).await;
-    assert_eq!(stage.jobs().claim(me, Queue::Interactive, &[first.id]).await.unwrap().len(), 1);
+    let second = stage
+        .add(NewJob {
+            lane,
+            ..of_connection(org, connection)
+        })
+        .await;
+    assert_eq!(
+        stage
+            .jobs()
+            .claim(me, Queue::Interactive, &[first.id])
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert!(stage.claim(me, &[second.id]).await.is_empty());
-    assert!(stage.jobs().claim_due(me, Queue::Sync, 1, OrgId::DEPLOYMENT, &[]).await.unwrap().is_empty());
+    assert!(
+        stage
+            .jobs()
+            .claim_due(me, Queue::Sync, 1, OrgId::DEPLOYMENT, &[])
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -78,7 +78,10 @@ async fn a_process_that_leaves_releases_its_jobs_uncharged(stage: Stage) {
     assert_eq!(released, [leases[1].job, leases[2].job]);
     for id in released {
         let row = stage.row(id).await;
-        assert_eq!((row.state, row.crashes, row.attempt, row.leased_by), (JobState::Queued, 0, 0, None));
+        assert_eq!(
+            (row.state, row.crashes, row.attempt, row.leased_by),
+            (JobState::Queued, 0, 0, None)
+        );
     }
     assert_eq!(stage.state(leases[0].job).await, JobState::Succeeded);
 }

@@ -3,7 +3,10 @@
 //! other and runs on PostgreSQL alone; `model` compares random operation sequences with
 //! a small model; `states` compares `docs/job-states.md` with what the databases refuse.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in what it shares")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what it shares"
+)]
 
 mod again;
 mod claim;

@@ -42,7 +42,10 @@ async fn unpark(stage: &Stage, connection: ConnectionId) -> Vec<JobId> {
 async fn a_refused_credential_that_is_still_current_parks(stage: Stage) {
     let (_, _, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
-    assert_eq!(stage.settle(lease, park(Some(1))).await.unwrap().state, JobState::Parked);
+    assert_eq!(
+        stage.settle(lease, park(Some(1))).await.unwrap().state,
+        JobState::Parked
+    );
     assert!(stage.row(job).await.error.is_some());
 }
 
@@ -50,7 +53,10 @@ async fn a_refused_credential_that_was_replaced_queues_at_once(stage: Stage) {
     let (org, connection, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
     stage.credential(org, connection, 2).await;
-    assert_eq!(stage.settle(lease, park(Some(1))).await.unwrap().state, JobState::Queued);
+    assert_eq!(
+        stage.settle(lease, park(Some(1))).await.unwrap().state,
+        JobState::Queued
+    );
     assert_eq!(stage.claim(me, &[job]).await.len(), 1, "it is due now");
 }
 
@@ -58,20 +64,29 @@ async fn a_refused_credential_that_is_gone_parks(stage: Stage) {
     let (_, connection, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
     stage.revoke(connection).await;
-    assert_eq!(stage.settle(lease, park(Some(1))).await.unwrap().state, JobState::Parked);
+    assert_eq!(
+        stage.settle(lease, park(Some(1))).await.unwrap().state,
+        JobState::Parked
+    );
 }
 
 async fn a_disabled_connection_parks(stage: Stage) {
     let (_, connection, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
     stage.status(connection, ConnectionStatus::Disabled).await;
-    assert_eq!(stage.settle(lease, park(None)).await.unwrap().state, JobState::Parked);
+    assert_eq!(
+        stage.settle(lease, park(None)).await.unwrap().state,
+        JobState::Parked
+    );
 }
 
 async fn an_enabled_connection_does_not_park(stage: Stage) {
     let (_, _, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
-    assert_eq!(stage.settle(lease, park(None)).await.unwrap().state, JobState::Queued);
+    assert_eq!(
+        stage.settle(lease, park(None)).await.unwrap().state,
+        JobState::Queued
+    );
 }
 
 async fn a_job_without_a_connection_waits_instead_of_parking(stage: Stage) {
@@ -79,7 +94,10 @@ async fn a_job_without_a_connection_waits_instead_of_parking(stage: Stage) {
     let me = stage.worker().await;
     let job = stage.add(noop(org)).await;
     let lease = stage.start(me, job.id).await;
-    assert_eq!(stage.settle(lease, park(None)).await.unwrap().state, JobState::Queued);
+    assert_eq!(
+        stage.settle(lease, park(None)).await.unwrap().state,
+        JobState::Queued
+    );
     assert!(stage.claim(me, &[job.id]).await.is_empty());
     stage.seconds(60).await;
     let me = stage.worker().await;
@@ -100,7 +118,10 @@ async fn unparking_queues_all_parked_jobs_of_the_connection(stage: Stage) {
     let other = stage.add(of_connection(org, other_connection)).await.id;
     for job in [first, second, other] {
         let lease = stage.start(me, job).await;
-        assert_eq!(stage.settle(lease, park(Some(1))).await.unwrap().state, JobState::Parked);
+        assert_eq!(
+            stage.settle(lease, park(Some(1))).await.unwrap().state,
+            JobState::Parked
+        );
     }
     assert_eq!(unpark(&stage, connection).await, [first, second]);
     assert_eq!(stage.claim(me, &[first, second, other]).await.len(), 2);
@@ -110,10 +131,18 @@ async fn unparking_queues_all_parked_jobs_of_the_connection(stage: Stage) {
 
 async fn parking_queued_jobs_spares_tests_and_other_connections(stage: Stage) {
     let (org, connection, _, job) = running(&stage).await;
-    let test = stage.add(NewJob { kind: JobKind::ConnectionTest, ..of_connection(org, connection) }).await;
+    let test = stage
+        .add(NewJob {
+            kind: JobKind::ConnectionTest,
+            ..of_connection(org, connection)
+        })
+        .await;
     let other = stage.add(noop(org)).await;
     let tx = stage.store.begin().await.unwrap();
-    assert_eq!(stage.jobs().park_queued(&tx, connection).await.unwrap(), [job]);
+    assert_eq!(
+        stage.jobs().park_queued(&tx, connection).await.unwrap(),
+        [job]
+    );
     tx.commit().await.unwrap();
     assert_eq!(stage.state(job).await, JobState::Parked);
     assert_eq!(stage.state(test.id).await, JobState::Queued);

@@ -28,8 +28,16 @@ on_both! {
 async fn dead(stage: &Stage) -> (OrgId, JobId) {
     let org = stage.org().await;
     let me = stage.worker().await;
-    let sealed = Some(SealedArgs { bytes: vec![1], key_id: "k".into() });
-    let job = stage.add(NewJob { sealed, ..noop(org) }).await;
+    let sealed = Some(SealedArgs {
+        bytes: vec![1],
+        key_id: "k".into(),
+    });
+    let job = stage
+        .add(NewJob {
+            sealed,
+            ..noop(org)
+        })
+        .await;
     let lease = stage.start(me, job.id).await;
     stage.settle(lease, fail()).await.unwrap();
     (org, job.id)
@@ -37,11 +45,24 @@ async fn dead(stage: &Stage) -> (OrgId, JobId) {
 
 async fn a_queued_job_is_cancelled_and_loses_its_secret(stage: Stage) {
     let org = stage.org().await;
-    let sealed = Some(SealedArgs { bytes: vec![1], key_id: "k".into() });
-    let job = stage.add(NewJob { sealed, ..noop(org) }).await;
-    let Moved::Done(row) = stage.cancel(org, job.id).await else { panic!("a queued job can be cancelled") };
+    let sealed = Some(SealedArgs {
+        bytes: vec![1],
+        key_id: "k".into(),
+    });
+    let job = stage
+        .add(NewJob {
+            sealed,
+            ..noop(org)
+        })
+        .await;
+    let Moved::Done(row) = stage.cancel(org, job.id).await else {
+        panic!("a queued job can be cancelled")
+    };
     assert_eq!(*row, stage.row(job.id).await);
-    assert_eq!((row.state, row.sealed, row.sealed_key), (JobState::Cancelled, None, None));
+    assert_eq!(
+        (row.state, row.sealed, row.sealed_key),
+        (JobState::Cancelled, None, None)
+    );
     assert!(row.finished_at.is_some());
 }
 
@@ -61,14 +82,21 @@ async fn a_cancel_moves_the_epoch_of_a_running_job(stage: Stage) {
     let me = stage.worker().await;
     let job = stage.add(noop(org)).await;
     let lease = stage.start(me, job.id).await;
-    let Moved::Done(row) = stage.cancel(org, job.id).await else { panic!("a running job can be cancelled") };
-    assert_eq!((row.state, row.lease_epoch, row.leased_by), (JobState::Cancelled, lease.epoch + 1, None));
+    let Moved::Done(row) = stage.cancel(org, job.id).await else {
+        panic!("a running job can be cancelled")
+    };
+    assert_eq!(
+        (row.state, row.lease_epoch, row.leased_by),
+        (JobState::Cancelled, lease.epoch + 1, None)
+    );
     assert_eq!(stage.settle(lease, succeed()).await, None);
 }
 
 async fn an_ended_job_is_not_cancelled(stage: Stage) {
     let (org, job) = dead(&stage).await;
-    assert!(matches!(stage.cancel(org, job).await, Moved::Refused(row) if row.state == JobState::Failed));
+    assert!(
+        matches!(stage.cancel(org, job).await, Moved::Refused(row) if row.state == JobState::Failed)
+    );
 }
 
 async fn another_orgs_job_is_missing(stage: Stage) {
@@ -77,20 +105,40 @@ async fn another_orgs_job_is_missing(stage: Stage) {
     assert_eq!(stage.cancel(stranger, job).await, Moved::Missing);
     assert_eq!(stage.retry(stranger, job).await, Moved::Missing);
     assert_eq!(stage.discard(stranger, job).await, Moved::Missing);
-    assert_eq!(stage.cancel(stranger, JobId::new(stage.store.clock())).await, Moved::Missing);
+    assert_eq!(
+        stage
+            .cancel(stranger, JobId::new(stage.store.clock()))
+            .await,
+        Moved::Missing
+    );
 }
 
 async fn jobs_of_the_deployment_answer_to_its_own_turn(stage: Stage) {
-    let job = stage.add(NewJob::new(None, JobKind::HealthCheck, Queue::Maintenance, "schedule")).await;
+    let job = stage
+        .add(NewJob::new(
+            None,
+            JobKind::HealthCheck,
+            Queue::Maintenance,
+            "schedule",
+        ))
+        .await;
     let org = stage.org().await;
     assert_eq!(stage.cancel(org, job.id).await, Moved::Missing);
-    assert!(matches!(stage.cancel(OrgId::DEPLOYMENT, job.id).await, Moved::Done(_)));
+    assert!(matches!(
+        stage.cancel(OrgId::DEPLOYMENT, job.id).await,
+        Moved::Done(_)
+    ));
 }
 
 async fn a_persons_retry_starts_over_with_the_same_id(stage: Stage) {
     let (org, job) = dead(&stage).await;
-    let Moved::Done(row) = stage.retry(org, job).await else { panic!("a failed job can be retried") };
-    assert_eq!((row.id, row.state, row.attempt, row.crashes), (job, JobState::Queued, 0, 0));
+    let Moved::Done(row) = stage.retry(org, job).await else {
+        panic!("a failed job can be retried")
+    };
+    assert_eq!(
+        (row.id, row.state, row.attempt, row.crashes),
+        (job, JobState::Queued, 0, 0)
+    );
     assert_eq!((row.error, row.finished_at, row.again), (None, None, false));
     let me = stage.worker().await;
     let lease = stage.start(me, job).await;
@@ -100,28 +148,44 @@ async fn a_persons_retry_starts_over_with_the_same_id(stage: Stage) {
 async fn only_dead_jobs_are_retried(stage: Stage) {
     let org = stage.org().await;
     let job = stage.add(noop(org)).await;
-    assert!(matches!(stage.retry(org, job.id).await, Moved::Refused(_)), "queued");
+    assert!(
+        matches!(stage.retry(org, job.id).await, Moved::Refused(_)),
+        "queued"
+    );
     stage.cancel(org, job.id).await;
-    assert!(matches!(stage.retry(org, job.id).await, Moved::Refused(_)), "cancelled");
+    assert!(
+        matches!(stage.retry(org, job.id).await, Moved::Refused(_)),
+        "cancelled"
+    );
 }
 
 async fn a_discarded_job_leaves_the_dead_letter_queue(stage: Stage) {
     let (org, job) = dead(&stage).await;
-    let Moved::Done(row) = stage.discard(org, job).await else { panic!("a failed job can be discarded") };
+    let Moved::Done(row) = stage.discard(org, job).await else {
+        panic!("a failed job can be discarded")
+    };
     assert_eq!((row.state, row.sealed), (JobState::Failed, None));
     assert!(row.discarded_at.is_some());
-    assert!(matches!(stage.discard(org, job).await, Moved::Refused(_)), "once");
+    assert!(
+        matches!(stage.discard(org, job).await, Moved::Refused(_)),
+        "once"
+    );
 }
 
 async fn only_dead_jobs_are_discarded(stage: Stage) {
     let org = stage.org().await;
     let job = stage.add(noop(org)).await;
-    assert!(matches!(stage.discard(org, job.id).await, Moved::Refused(_)));
+    assert!(matches!(
+        stage.discard(org, job.id).await,
+        Moved::Refused(_)
+    ));
 }
 
 async fn a_discarded_job_can_be_retried(stage: Stage) {
     let (org, job) = dead(&stage).await;
     stage.discard(org, job).await;
-    let Moved::Done(row) = stage.retry(org, job).await else { panic!("a discarded job can be retried") };
+    let Moved::Done(row) = stage.retry(org, job).await else {
+        panic!("a discarded job can be retried")
+    };
     assert_eq!((row.state, row.discarded_at), (JobState::Queued, None));
 }

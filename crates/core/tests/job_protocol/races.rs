@@ -23,7 +23,13 @@ async fn until_one_waits(stage: &Stage) {
         where datname = current_database() and wait_event_type = 'Lock' limit 1";
     let waits = || async {
         let statement = Statement::from_string(DbBackend::Postgres, WAITING);
-        stage.store.db().query_one_raw(statement).await.unwrap().is_some()
+        stage
+            .store
+            .db()
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .is_some()
     };
     while !waits().await {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -34,7 +40,12 @@ async fn until_one_waits(stage: &Stage) {
 async fn claims_at_the_same_moment_never_share_a_job() {
     let stage = Arc::new(Stage::postgres().await);
     let org = stage.org().await;
-    let jobs: Vec<JobId> = stage.enqueue(vec![noop(org); 400]).await.iter().map(|job| job.job().id).collect();
+    let jobs: Vec<JobId> = stage
+        .enqueue(vec![noop(org); 400])
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect();
     let mut claims = tokio::task::JoinSet::new();
     for n in 0..4 {
         let (stage, jobs) = (Arc::clone(&stage), jobs.clone());
@@ -47,7 +58,11 @@ async fn claims_at_the_same_moment_never_share_a_job() {
                         mine.extend(ids(&stage.claim(me, hints).await));
                     }
                 } else {
-                    let direct = stage.jobs().claim_due(me, Queue::Sync, 30, OrgId::DEPLOYMENT, &[]).await.unwrap();
+                    let direct = stage
+                        .jobs()
+                        .claim_due(me, Queue::Sync, 30, OrgId::DEPLOYMENT, &[])
+                        .await
+                        .unwrap();
                     mine.extend(ids(&direct));
                 }
             }
@@ -56,7 +71,11 @@ async fn claims_at_the_same_moment_never_share_a_job() {
     }
     let claimed: Vec<JobId> = claims.join_all().await.into_iter().flatten().collect();
     assert_eq!(claimed.len(), 400, "all are claimed");
-    assert_eq!(claimed.iter().collect::<HashSet<_>>().len(), 400, "none twice");
+    assert_eq!(
+        claimed.iter().collect::<HashSet<_>>().len(),
+        400,
+        "none twice"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -67,7 +86,12 @@ async fn claims_at_the_same_moment_run_one_job_of_a_lane_and_in_order() {
     for n in 0..60 {
         wanted.push(in_lane(org, &(n % 6).to_string()));
     }
-    let jobs: Vec<JobId> = stage.enqueue(wanted).await.iter().map(|job| job.job().id).collect();
+    let jobs: Vec<JobId> = stage
+        .enqueue(wanted)
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect();
     let mut claims = tokio::task::JoinSet::new();
     for n in 0..4 {
         let (stage, jobs) = (Arc::clone(&stage), jobs.clone());
@@ -78,7 +102,11 @@ async fn claims_at_the_same_moment_run_one_job_of_a_lane_and_in_order() {
                 let claimed = if n % 2 == 0 {
                     stage.claim(me, &jobs).await
                 } else {
-                    stage.jobs().claim_due(me, Queue::Sync, 6, OrgId::DEPLOYMENT, &[]).await.unwrap()
+                    stage
+                        .jobs()
+                        .claim_due(me, Queue::Sync, 6, OrgId::DEPLOYMENT, &[])
+                        .await
+                        .unwrap()
                 };
                 for job in &claimed {
                     // Read while it runs: the next of its lane has not started.
@@ -86,10 +114,23 @@ async fn claims_at_the_same_moment_run_one_job_of_a_lane_and_in_order() {
                 }
                 let ends: Vec<Settlement> = claimed
                     .iter()
-                    .map(|job| Settlement { lease: crate::stage::lease(job), end: succeed() })
+                    .map(|job| Settlement {
+                        lease: crate::stage::lease(job),
+                        end: succeed(),
+                    })
                     .collect();
-                assert_eq!(stage.jobs().settle(&ends).await.unwrap().len(), claimed.len());
-                if stage.jobs().due(Queue::Sync, 1, 1, OrgId::DEPLOYMENT).await.unwrap().is_empty() && claimed.is_empty() {
+                assert_eq!(
+                    stage.jobs().settle(&ends).await.unwrap().len(),
+                    claimed.len()
+                );
+                if stage
+                    .jobs()
+                    .due(Queue::Sync, 1, 1, OrgId::DEPLOYMENT)
+                    .await
+                    .unwrap()
+                    .is_empty()
+                    && claimed.is_empty()
+                {
                     break;
                 }
             }
@@ -103,7 +144,10 @@ async fn claims_at_the_same_moment_run_one_job_of_a_lane_and_in_order() {
     assert_eq!(lanes.values().map(Vec::len).sum::<usize>(), 60);
     for runs in lanes.values_mut() {
         runs.sort_unstable();
-        assert!(runs.iter().map(|(_, id)| id).is_sorted(), "of a lane the oldest starts first");
+        assert!(
+            runs.iter().map(|(_, id)| id).is_sorted(),
+            "of a lane the oldest starts first"
+        );
     }
 }
 
@@ -116,7 +160,12 @@ async fn one_bad_lane_does_not_sink_a_batch_of_hints() {
     let second = stage.add(in_lane(org, "a")).await.id;
     let free = stage.add(noop(org)).await.id;
     // The older job of the lane is parked when the batch looks and runs when it writes.
-    stage.sql("update jobs set state = 'parked' where id = (select id from jobs order by id limit 1)").await.unwrap();
+    stage
+        .sql(
+            "update jobs set state = 'parked' where id = (select id from jobs order by id limit 1)",
+        )
+        .await
+        .unwrap();
     let tx = stage.store.begin().await.unwrap();
     let run = format!(
         "update jobs set state = 'queued' where id = '{first}';
@@ -139,10 +188,17 @@ async fn requests_at_the_same_moment_get_one_job() {
     let mut requests = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let stage = Arc::clone(&stage);
-        requests.spawn(async move { stage.enqueue(vec![with_key(org, "b"), with_key(org, "a")]).await });
+        requests.spawn(async move {
+            stage
+                .enqueue(vec![with_key(org, "b"), with_key(org, "a")])
+                .await
+        });
     }
     let answers: Vec<Enqueued> = requests.join_all().await.into_iter().flatten().collect();
-    let new = answers.iter().filter(|answer| matches!(answer, Enqueued::New(_))).count();
+    let new = answers
+        .iter()
+        .filter(|answer| matches!(answer, Enqueued::New(_)))
+        .count();
     let distinct: HashSet<JobId> = answers.iter().map(|answer| answer.job().id).collect();
     assert_eq!((new, distinct.len()), (2, 2));
 }
@@ -155,14 +211,22 @@ async fn a_request_that_commits_before_the_end_is_never_swallowed() {
     let job = stage.add(with_key(org, "a")).await;
     let lease = stage.start(me, job.id).await;
     let tx = stage.store.begin().await.unwrap();
-    let answer = stage.jobs().enqueue(&tx, vec![with_key(org, "a")]).await.unwrap().remove(0);
+    let answer = stage
+        .jobs()
+        .enqueue(&tx, vec![with_key(org, "a")])
+        .await
+        .unwrap()
+        .remove(0);
     assert!(matches!(answer, Enqueued::Again(_)));
     let commit = async {
         until_one_waits(&stage).await;
         tx.commit().await.unwrap();
     };
     let (settled, ()) = tokio::join!(stage.settle(lease, succeed()), commit);
-    let successor = settled.unwrap().successor.expect("the end waited and saw `again`");
+    let successor = settled
+        .unwrap()
+        .successor
+        .expect("the end waited and saw `again`");
     assert_eq!(stage.state(successor).await, JobState::Queued);
 }
 
@@ -174,13 +238,27 @@ async fn a_request_that_meets_an_end_in_the_act_gets_a_new_job() {
     let job = stage.add(with_key(org, "a")).await;
     let lease = stage.start(me, job.id).await;
     let tx = stage.store.begin().await.unwrap();
-    stage.jobs().settle_in(&tx, &Settlement { lease, end: succeed() }).await.unwrap().unwrap();
+    stage
+        .jobs()
+        .settle_in(
+            &tx,
+            &Settlement {
+                lease,
+                end: succeed(),
+            },
+        )
+        .await
+        .unwrap()
+        .unwrap();
     let commit = async {
         until_one_waits(&stage).await;
         tx.commit().await.unwrap();
     };
     let (answers, ()) = tokio::join!(stage.enqueue(vec![with_key(org, "a")]), commit);
-    assert!(matches!(&answers[0], Enqueued::New(new) if new.id != job.id), "{answers:?}");
+    assert!(
+        matches!(&answers[0], Enqueued::New(new) if new.id != job.id),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]
@@ -190,7 +268,11 @@ async fn a_waiting_twin_does_not_start_before_the_request_is_committed() {
     let me = stage.worker().await;
     let job = stage.add(with_key(org, "a")).await;
     let tx = stage.store.begin().await.unwrap();
-    stage.jobs().enqueue(&tx, vec![with_key(org, "a")]).await.unwrap();
+    stage
+        .jobs()
+        .enqueue(&tx, vec![with_key(org, "a")])
+        .await
+        .unwrap();
     assert!(stage.claim(me, &[job.id]).await.is_empty());
     tx.commit().await.unwrap();
     assert_eq!(stage.claim(me, &[job.id]).await.len(), 1);
@@ -207,7 +289,11 @@ async fn a_cancel_waits_for_what_a_body_is_writing_and_stops_the_rest() {
     assert!(stage.jobs().fence(&tx, lease).await.unwrap());
     let commit = async {
         until_one_waits(&stage).await;
-        stage.jobs().checkpoint(&tx, lease, &Default::default(), None).await.unwrap();
+        stage
+            .jobs()
+            .checkpoint(&tx, lease, &Default::default(), None)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     };
     let (_, ()) = tokio::join!(stage.cancel(org, job.id), commit);
@@ -226,7 +312,14 @@ async fn a_job_is_not_parked_behind_the_back_of_a_new_credential() {
     let job = stage.add(of_connection(org, connection)).await;
     let lease = stage.start(me, job.id).await;
     let tx = stage.store.begin().await.unwrap();
-    assert!(stage.jobs().unpark(&tx, connection).await.unwrap().is_empty());
+    assert!(
+        stage
+            .jobs()
+            .unpark(&tx, connection)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let replace = async {
         until_one_waits(&stage).await;
         let sql = format!(
@@ -246,13 +339,28 @@ async fn a_dead_process_is_rescued_whole_or_not_yet() {
     let stage = Stage::postgres().await;
     let org = stage.org().await;
     let dead = stage.worker().await;
-    let jobs: Vec<JobId> = stage.enqueue(vec![noop(org); 3]).await.iter().map(|job| job.job().id).collect();
+    let jobs: Vec<JobId> = stage
+        .enqueue(vec![noop(org); 3])
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect();
     let claimed = stage.claim(dead, &jobs).await;
     stage.seconds(7).await;
     let scheduler = stage.worker().await;
     let tx = stage.store.begin().await.unwrap();
-    assert!(stage.jobs().fence(&tx, crate::stage::lease(&claimed[1])).await.unwrap());
-    assert_eq!(stage.jobs().rescue(scheduler).await.unwrap(), Default::default(), "one of its rows is locked");
+    assert!(
+        stage
+            .jobs()
+            .fence(&tx, crate::stage::lease(&claimed[1]))
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        stage.jobs().rescue(scheduler).await.unwrap(),
+        Default::default(),
+        "one of its rows is locked"
+    );
     tx.commit().await.unwrap();
     let rescued = stage.jobs().rescue(scheduler).await.unwrap();
     assert_eq!(rescued.requeued.len(), 3);
@@ -264,7 +372,12 @@ async fn rescues_at_the_same_moment_charge_once() {
     let org = stage.org().await;
     for _ in 0..5 {
         let dead = stage.worker().await;
-        let jobs: Vec<JobId> = stage.enqueue(vec![noop(org); 20]).await.iter().map(|job| job.job().id).collect();
+        let jobs: Vec<JobId> = stage
+            .enqueue(vec![noop(org); 20])
+            .await
+            .iter()
+            .map(|job| job.job().id)
+            .collect();
         stage.claim(dead, &jobs).await;
     }
     stage.seconds(7).await;
@@ -296,6 +409,9 @@ async fn a_stopped_transaction_does_not_hold_a_row_for_long() {
     assert!(stage.jobs().fence(&tx, lease).await.unwrap());
     // Nothing more is said in that transaction: the server ends it, and the cancel goes through.
     let cancel = tokio::time::timeout(Duration::from_secs(10), stage.cancel(org, job.id));
-    assert!(matches!(cancel.await, Ok(patchbay_core::store::jobs::Moved::Done(_))));
+    assert!(matches!(
+        cancel.await,
+        Ok(patchbay_core::store::jobs::Moved::Done(_))
+    ));
     assert!(tx.commit().await.is_err());
 }

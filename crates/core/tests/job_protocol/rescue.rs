@@ -33,7 +33,12 @@ async fn process_with(stage: &Stage, jobs: &[JobId]) -> ProcessId {
 
 async fn jobs(stage: &Stage, count: usize) -> Vec<JobId> {
     let org = stage.org().await;
-    stage.enqueue(vec![noop(org); count]).await.iter().map(|job| job.job().id).collect()
+    stage
+        .enqueue(vec![noop(org); count])
+        .await
+        .iter()
+        .map(|job| job.job().id)
+        .collect()
 }
 
 async fn crashes(stage: &Stage, jobs: &[JobId]) -> Vec<i32> {
@@ -49,10 +54,16 @@ async fn jobs_of_a_dead_process_are_queued_again_and_charged(stage: Stage) {
     process_with(&stage, &jobs).await;
     let mut rescued = stage.everyone_dies().await;
     rescued.requeued.sort_unstable();
-    assert_eq!((rescued.requeued, rescued.quarantined), (jobs.clone(), vec![]));
+    assert_eq!(
+        (rescued.requeued, rescued.quarantined),
+        (jobs.clone(), vec![])
+    );
     assert_eq!(crashes(&stage, &jobs).await, [1, 1]);
     let row = stage.row(jobs[0]).await;
-    assert_eq!((row.state, row.leased_by, row.deadline), (JobState::Queued, None, None));
+    assert_eq!(
+        (row.state, row.leased_by, row.deadline),
+        (JobState::Queued, None, None)
+    );
 }
 
 async fn a_live_process_keeps_its_jobs(stage: Stage) {
@@ -60,7 +71,10 @@ async fn a_live_process_keeps_its_jobs(stage: Stage) {
     process_with(&stage, &jobs).await;
     let scheduler = stage.worker().await;
     stage.seconds(5).await;
-    assert_eq!(stage.jobs().rescue(scheduler).await.unwrap(), Default::default());
+    assert_eq!(
+        stage.jobs().rescue(scheduler).await.unwrap(),
+        Default::default()
+    );
     assert_eq!(stage.state(jobs[0]).await, JobState::Running);
 }
 
@@ -104,7 +118,11 @@ async fn committed_progress_clears_the_charge(stage: Stage) {
         let me = stage.worker().await;
         let lease: Lease = lease(&stage.claim(me, &jobs).await[0]);
         let tx = stage.store.begin().await.unwrap();
-        stage.jobs().checkpoint(&tx, lease, &Progress::default(), None).await.unwrap();
+        stage
+            .jobs()
+            .checkpoint(&tx, lease, &Progress::default(), None)
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
         assert_eq!(stage.everyone_dies().await.requeued, jobs);
     }
@@ -129,7 +147,12 @@ async fn the_rescuer_is_never_its_own_victim(stage: Stage) {
 async fn past_deadline(stage: &Stage, seconds: u64) -> (ProcessId, Lease) {
     let org = stage.org().await;
     let me = stage.worker().await;
-    let job = stage.add(NewJob { timeout: std::time::Duration::from_secs(10), ..noop(org) }).await;
+    let job = stage
+        .add(NewJob {
+            timeout: std::time::Duration::from_secs(10),
+            ..noop(org)
+        })
+        .await;
     let lease = stage.start(me, job.id).await;
     for _ in 0..seconds / 5 {
         stage.seconds(5).await;
@@ -142,7 +165,10 @@ async fn a_body_far_past_its_deadline_is_taken_from_a_live_process(stage: Stage)
     let (me, lease) = past_deadline(&stage, 75).await;
     assert_eq!(stage.jobs().rescue(me).await.unwrap().requeued, [lease.job]);
     assert_eq!(stage.row(lease.job).await.crashes, 1);
-    assert_eq!(stage.jobs().renew(me, &[lease]).await.unwrap().lost, [lease]);
+    assert_eq!(
+        stage.jobs().renew(me, &[lease]).await.unwrap().lost,
+        [lease]
+    );
 }
 
 async fn a_body_a_little_past_its_deadline_is_left_to_its_worker(stage: Stage) {

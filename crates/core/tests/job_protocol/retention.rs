@@ -25,8 +25,16 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn ended(stage: &Stage, org: OrgId, end: patchbay_core::job::Settle) -> JobId {
     let me = stage.worker().await;
-    let sealed = Some(SealedArgs { bytes: vec![1], key_id: "k".into() });
-    let job = stage.add(NewJob { sealed, ..noop(org) }).await;
+    let sealed = Some(SealedArgs {
+        bytes: vec![1],
+        key_id: "k".into(),
+    });
+    let job = stage
+        .add(NewJob {
+            sealed,
+            ..noop(org)
+        })
+        .await;
     let lease = stage.start(me, job.id).await;
     stage.settle(lease, end).await.unwrap();
     job.id
@@ -44,8 +52,13 @@ async fn old_ended_jobs_are_deleted_and_dead_ones_kept(stage: Stage) {
     stage.advance(DAY).await;
     let young = ended(&stage, org, succeed()).await;
     assert_eq!(stage.jobs().prune(DAY, 100).await.unwrap(), 3);
-    let mut left: Vec<JobId> =
-        job::Entity::find().all(stage.store.db()).await.unwrap().iter().map(|job| job.id).collect();
+    let mut left: Vec<JobId> = job::Entity::find()
+        .all(stage.store.db())
+        .await
+        .unwrap()
+        .iter()
+        .map(|job| job.id)
+        .collect();
     left.sort_unstable();
     assert_eq!(left, [dead, queued, young]);
 }
@@ -56,8 +69,22 @@ async fn no_more_than_the_limit_is_deleted_at_once(stage: Stage) {
         ended(&stage, org, succeed()).await;
     }
     stage.advance(DAY).await;
-    assert_eq!(stage.jobs().prune(Duration::from_secs(60), 3).await.unwrap(), 3);
-    assert_eq!(stage.jobs().prune(Duration::from_secs(60), 3).await.unwrap(), 2);
+    assert_eq!(
+        stage
+            .jobs()
+            .prune(Duration::from_secs(60), 3)
+            .await
+            .unwrap(),
+        3
+    );
+    assert_eq!(
+        stage
+            .jobs()
+            .prune(Duration::from_secs(60), 3)
+            .await
+            .unwrap(),
+        2
+    );
 }
 
 async fn a_dead_job_keeps_its_secret_for_a_day(stage: Stage) {
@@ -79,5 +106,8 @@ async fn ended_processes_are_forgotten(stage: Stage) {
     let here = stage.worker().await;
     stage.jobs().prune(DAY, 100).await.unwrap();
     let left = process::Entity::find().all(stage.store.db()).await.unwrap();
-    assert_eq!(left.iter().map(|process| process.id).collect::<Vec<_>>(), [here]);
+    assert_eq!(
+        left.iter().map(|process| process.id).collect::<Vec<_>>(),
+        [here]
+    );
 }

@@ -65,7 +65,13 @@ impl Stage {
     pub async fn postgres() -> Self {
         let database = TestDatabase::fresh().await;
         let url = database.url().to_owned();
-        Self::open(&url, Keep::Postgres { _database: database }).await
+        Self::open(
+            &url,
+            Keep::Postgres {
+                _database: database,
+            },
+        )
+        .await
     }
 
     pub async fn sqlite() -> Self {
@@ -77,10 +83,17 @@ impl Stage {
     }
 
     async fn open(url: &str, keep: Keep) -> Self {
-        let options = ConnectOptions { max_connections: 6, application_name: "job-protocol-test".into() };
+        let options = ConnectOptions {
+            max_connections: 6,
+            application_name: "job-protocol-test".into(),
+        };
         let db = connect(url, options).await.unwrap();
         let clock = ShiftedClock::default();
-        Self { store: Store::new(db, Arc::new(clock.clone())), hands: Hands::Running(clock), _keep: keep }
+        Self {
+            store: Store::new(db, Arc::new(clock.clone())),
+            hands: Hands::Running(clock),
+            _keep: keep,
+        }
     }
 
     /// The same stage with a clock that moves only by [`Stage::advance`].
@@ -96,7 +109,11 @@ impl Stage {
         }
         let clock = StillClock::default();
         let store = Store::new(self.store.db().clone(), Arc::new(clock.clone()));
-        Self { store, hands: Hands::Still(clock), _keep: self._keep }
+        Self {
+            store,
+            hands: Hands::Still(clock),
+            _keep: self._keep,
+        }
     }
 
     pub fn is_sqlite(&self) -> bool {
@@ -117,7 +134,10 @@ impl Stage {
             }
         }
         if !self.is_sqlite() {
-            let sql = format!("insert into clock_offset values ({})", step.num_milliseconds());
+            let sql = format!(
+                "insert into clock_offset values ({})",
+                step.num_milliseconds()
+            );
             self.sql(&sql).await.unwrap();
         }
     }
@@ -128,12 +148,20 @@ impl Stage {
 
     /// Runs raw SQL, for what the protocol itself would never do.
     pub async fn sql(&self, sql: &str) -> Result<u64, sea_orm::DbErr> {
-        self.store.db().execute_unprepared(sql).await.map(|done| done.rows_affected())
+        self.store
+            .db()
+            .execute_unprepared(sql)
+            .await
+            .map(|done| done.rows_affected())
     }
 
     pub async fn org(&self) -> OrgId {
         let id = OrgId::new(self.store.clock());
-        let row = org::ActiveModel { id: Set(id), name: Set("acme".into()), created_at: Set(self.store.clock().now()) };
+        let row = org::ActiveModel {
+            id: Set(id),
+            name: Set("acme".into()),
+            created_at: Set(self.store.clock().now()),
+        };
         row.insert(self.store.db()).await.unwrap();
         id
     }
@@ -188,7 +216,10 @@ impl Stage {
         use sea_orm::{ColumnTrait, QueryFilter, sea_query::Expr};
         Entity::update_many()
             .col_expr(Column::Sealed, Expr::value(Option::<Vec<u8>>::None))
-            .col_expr(Column::RevokedAt, Expr::value(Some(self.store.clock().now())))
+            .col_expr(
+                Column::RevokedAt,
+                Expr::value(Some(self.store.clock().now())),
+            )
             .filter(Column::ConnectionId.eq(connection))
             .filter(Column::RevokedAt.is_null())
             .exec(self.store.db())
@@ -197,14 +228,21 @@ impl Stage {
     }
 
     pub async fn status(&self, connection: ConnectionId, status: ConnectionStatus) {
-        let row = connection::ActiveModel { id: Set(connection), status: Set(status), ..Default::default() };
+        let row = connection::ActiveModel {
+            id: Set(connection),
+            status: Set(status),
+            ..Default::default()
+        };
         row.update(self.store.db()).await.unwrap();
     }
 
     /// A registered process with a live lease.
     pub async fn worker(&self) -> ProcessId {
         let me = ProcessId::new(self.store.clock());
-        self.jobs().register(me, "worker", "test-host").await.unwrap();
+        self.jobs()
+            .register(me, "worker", "test-host")
+            .await
+            .unwrap();
         me
     }
 
@@ -227,16 +265,29 @@ impl Stage {
     /// Claims a job that must be claimable.
     pub async fn start(&self, me: ProcessId, id: JobId) -> Lease {
         let claimed = self.claim(me, &[id]).await;
-        assert_eq!(claimed.len(), 1, "the job is claimable: {:?}", self.row(id).await);
+        assert_eq!(
+            claimed.len(),
+            1,
+            "the job is claimable: {:?}",
+            self.row(id).await
+        );
         lease(&claimed[0])
     }
 
     pub async fn settle(&self, lease: Lease, end: Settle) -> Option<Settled> {
-        self.jobs().settle(&[Settlement { lease, end }]).await.unwrap().pop()
+        self.jobs()
+            .settle(&[Settlement { lease, end }])
+            .await
+            .unwrap()
+            .pop()
     }
 
     pub async fn row(&self, id: JobId) -> job::Model {
-        job::Entity::find_by_id(id).one(self.store.db()).await.unwrap().unwrap()
+        job::Entity::find_by_id(id)
+            .one(self.store.db())
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn state(&self, id: JobId) -> JobState {
@@ -278,19 +329,31 @@ pub fn noop(org: OrgId) -> NewJob {
 }
 
 pub fn in_lane(org: OrgId, lane: &str) -> NewJob {
-    NewJob { lane: Some(format!("{org}:{lane}")), ..noop(org) }
+    NewJob {
+        lane: Some(format!("{org}:{lane}")),
+        ..noop(org)
+    }
 }
 
 pub fn with_key(org: OrgId, key: &str) -> NewJob {
-    NewJob { dedupe_key: Some(format!("{org}:{key}")), ..noop(org) }
+    NewJob {
+        dedupe_key: Some(format!("{org}:{key}")),
+        ..noop(org)
+    }
 }
 
 pub fn of_connection(org: OrgId, connection: ConnectionId) -> NewJob {
-    NewJob { connection: Some(connection), ..noop(org) }
+    NewJob {
+        connection: Some(connection),
+        ..noop(org)
+    }
 }
 
 pub fn lease(job: &job::Model) -> Lease {
-    Lease { job: job.id, epoch: job.lease_epoch }
+    Lease {
+        job: job.id,
+        epoch: job.lease_epoch,
+    }
 }
 
 pub fn failure(message: &str) -> Failure {
@@ -298,23 +361,36 @@ pub fn failure(message: &str) -> Failure {
 }
 
 pub fn succeed() -> Settle {
-    Settle::Succeed { result: json!({ "ok": true }) }
+    Settle::Succeed {
+        result: json!({ "ok": true }),
+    }
 }
 
 pub fn fail() -> Settle {
-    Settle::Fail { failure: failure("no") }
+    Settle::Fail {
+        failure: failure("no"),
+    }
 }
 
 pub fn retry_after(seconds: u64) -> Settle {
-    Settle::Retry { delay: Duration::from_secs(seconds), failure: failure("not now") }
+    Settle::Retry {
+        delay: Duration::from_secs(seconds),
+        failure: failure("not now"),
+    }
 }
 
 pub fn snooze(seconds: u64) -> Settle {
-    Settle::Snooze { delay: Duration::from_secs(seconds), failure: failure("later") }
+    Settle::Snooze {
+        delay: Duration::from_secs(seconds),
+        failure: failure("later"),
+    }
 }
 
 pub fn park(version: Option<i64>) -> Settle {
-    Settle::Park { credential_version: version, failure: failure("refused") }
+    Settle::Park {
+        credential_version: version,
+        failure: failure("refused"),
+    }
 }
 
 pub fn ids(jobs: &[job::Model]) -> Vec<JobId> {

@@ -14,12 +14,26 @@ on_both! {
     a_row_that_contradicts_itself_is_refused,
 }
 
-const STATES: [&str; 7] = ["queued", "parked", "running", "succeeded", "failed", "cancelled", "quarantined"];
+const STATES: [&str; 7] = [
+    "queued",
+    "parked",
+    "running",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "quarantined",
+];
 
 /// The arrows of the picture; `[*]` is birth.
 fn drawn() -> BTreeSet<(String, String)> {
     let page = include_str!("../../../../docs/job-states.md");
-    let picture = page.split("```mermaid").nth(1).unwrap().split("```").next().unwrap();
+    let picture = page
+        .split("```mermaid")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let arrows: BTreeSet<(String, String)> = picture
         .lines()
         .filter_map(|line| {
@@ -29,19 +43,32 @@ fn drawn() -> BTreeSet<(String, String)> {
         })
         .collect();
     for (from, to) in &arrows {
-        assert!(from == "[*]" || STATES.contains(&from.as_str()), "{from} is no state");
+        assert!(
+            from == "[*]" || STATES.contains(&from.as_str()),
+            "{from} is no state"
+        );
         assert!(STATES.contains(&to.as_str()), "{to} is no state");
     }
-    assert_eq!(arrows.len(), 15, "every arrow was read, and none is drawn twice");
+    assert_eq!(
+        arrows.len(),
+        15,
+        "every arrow was read, and none is drawn twice"
+    );
     arrows
 }
 
 /// The columns that go with a state, so that only the move itself can be refused.
 fn columns_of(state: &str) -> String {
-    let lease = if state == "running" { "(select id from processes limit 1)" } else { "null" };
+    let lease = if state == "running" {
+        "(select id from processes limit 1)"
+    } else {
+        "null"
+    };
     let ended = ["succeeded", "failed", "cancelled", "quarantined"].contains(&state);
     let finished = if ended { "created_at" } else { "null" };
-    format!("state = '{state}', leased_by = {lease}, finished_at = {finished}, lease_epoch = lease_epoch + 1")
+    format!(
+        "state = '{state}', leased_by = {lease}, finished_at = {finished}, lease_epoch = lease_epoch + 1"
+    )
 }
 
 /// A way of legal moves from birth to each state.
@@ -67,9 +94,14 @@ async fn the_databases_accept_the_drawn_moves_and_no_others(stage: Stage) {
             stage.sql("delete from jobs").await.unwrap();
             stage.add(noop(org)).await;
             for state in way_to(from) {
-                stage.sql(&format!("update jobs set {}", columns_of(state))).await.unwrap();
+                stage
+                    .sql(&format!("update jobs set {}", columns_of(state)))
+                    .await
+                    .unwrap();
             }
-            let moved = stage.sql(&format!("update jobs set {}", columns_of(to))).await;
+            let moved = stage
+                .sql(&format!("update jobs set {}", columns_of(to)))
+                .await;
             let legal = drawn.contains(&(from.to_owned(), to.to_owned()));
             match moved {
                 Ok(rows) => {
@@ -78,7 +110,10 @@ async fn the_databases_accept_the_drawn_moves_and_no_others(stage: Stage) {
                 }
                 Err(error) => {
                     assert!(!legal, "{from} -> {to} is drawn and was refused: {error}");
-                    assert!(error.to_string().contains("illegal job transition"), "{from} -> {to}: {error}");
+                    assert!(
+                        error.to_string().contains("illegal job transition"),
+                        "{from} -> {to}: {error}"
+                    );
                 }
             }
         }
@@ -91,11 +126,19 @@ async fn the_databases_accept_the_drawn_births_and_no_others(stage: Stage) {
     let template = stage.add(noop(org)).await;
     stage.worker().await;
     let literal = |id: uuid::Uuid| {
-        if stage.is_sqlite() { format!("x'{}'", id.simple()) } else { format!("'{id}'") }
+        if stage.is_sqlite() {
+            format!("x'{}'", id.simple())
+        } else {
+            format!("'{id}'")
+        }
     };
     for state in STATES {
         let id = patchbay_core::ids::JobId::new(stage.store.clock()).0;
-        let lease = if state == "running" { "(select id from processes limit 1)" } else { "null" };
+        let lease = if state == "running" {
+            "(select id from processes limit 1)"
+        } else {
+            "null"
+        };
         let ended = ["succeeded", "failed", "cancelled", "quarantined"].contains(&state);
         let finished = if ended { "created_at" } else { "null" };
         let sql = format!(
@@ -108,7 +151,11 @@ async fn the_databases_accept_the_drawn_births_and_no_others(stage: Stage) {
             literal(template.id.0),
         );
         let born = stage.sql(&sql).await;
-        assert_eq!(born.is_ok(), drawn.contains(&("[*]".to_owned(), state.to_owned())), "born {state}: {born:?}");
+        assert_eq!(
+            born.is_ok(),
+            drawn.contains(&("[*]".to_owned(), state.to_owned())),
+            "born {state}: {born:?}"
+        );
     }
 }
 
@@ -122,7 +169,10 @@ async fn a_lease_epoch_never_stands_still_at_a_start_and_never_goes_back(stage: 
         .unwrap_err();
     assert!(error.to_string().contains("epoch"), "{error}");
     stage.start(me, job.id).await;
-    let error = stage.sql("update jobs set lease_epoch = 0").await.unwrap_err();
+    let error = stage
+        .sql("update jobs set lease_epoch = 0")
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("epoch"), "{error}");
 }
 
@@ -131,8 +181,14 @@ async fn a_row_that_contradicts_itself_is_refused(stage: Stage) {
     stage.add(noop(org)).await;
     for (sql, wall) in [
         ("update jobs set leased_by = id", "jobs_lease_iff_running"),
-        ("update jobs set finished_at = created_at", "jobs_end_has_time"),
-        ("update jobs set discarded_at = created_at", "jobs_discard_only_dead"),
+        (
+            "update jobs set finished_at = created_at",
+            "jobs_end_has_time",
+        ),
+        (
+            "update jobs set discarded_at = created_at",
+            "jobs_discard_only_dead",
+        ),
         ("update jobs set state = 'cancelled'", "jobs_end_has_time"),
     ] {
         let error = stage.sql(sql).await.unwrap_err();

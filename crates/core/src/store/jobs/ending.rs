@@ -32,7 +32,14 @@ pub(super) struct Ending {
 
 impl Ending {
     pub(super) fn of(settle: &Settle) -> Result<Self, StoreError> {
-        let back = |delay, burns, error| Self { state: JobState::Queued, delay, burns, result: None, error, refused: None };
+        let back = |delay, burns, error| Self {
+            state: JobState::Queued,
+            delay,
+            burns,
+            result: None,
+            error,
+            refused: None,
+        };
         Ok(match settle {
             Settle::Succeed { result } => Self {
                 state: JobState::Succeeded,
@@ -49,7 +56,10 @@ impl Ending {
                 state: JobState::Failed,
                 ..back(Duration::ZERO, 1, Some(failure_text(failure)?))
             },
-            Settle::Park { credential_version, failure } => Self {
+            Settle::Park {
+                credential_version,
+                failure,
+            } => Self {
                 state: JobState::Parked,
                 refused: *credential_version,
                 ..back(PARK_WITHOUT_CONNECTION, 0, Some(failure_text(failure)?))
@@ -59,8 +69,10 @@ impl Ending {
 }
 
 fn failure_text(failure: &Failure) -> Result<String, StoreError> {
-    let value = serde_json::to_value(failure)
-        .map_err(|error| StoreError::Unreadable { what: "failure", why: error.to_string() })?;
+    let value = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
+        what: "failure",
+        why: error.to_string(),
+    })?;
     Ok(json_text(&value))
 }
 
@@ -69,23 +81,34 @@ fn failure_text(failure: &Failure) -> Result<String, StoreError> {
 pub(super) fn json_text(value: &Value) -> String {
     let text = value.to_string();
     // Serialized, NUL is always the escape \u0000; the search is cheap and nearly always in vain.
-    if text.contains("\\u0000") { without_nul(value.clone()).to_string() } else { text }
+    if text.contains("\\u0000") {
+        without_nul(value.clone()).to_string()
+    } else {
+        text
+    }
 }
 
 fn without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text_without_nul(text)),
         Value::Array(items) => Value::Array(items.into_iter().map(without_nul).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.into_iter().map(|(name, value)| (text_without_nul(name), without_nul(value))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| (text_without_nul(name), without_nul(value)))
+                .collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }
 
 /// The same for a plain text.
 pub(super) fn text_without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
 }
 
 /// What a person reads on a job that was set aside, as JSON.

@@ -86,11 +86,20 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     async fn now(&self) -> Result<DateTime<Utc>, StoreError>;
 
     /// Step 1. Inserts jobs in the caller's transaction, one answer per job in order.
-    async fn enqueue(&self, tx: &DatabaseTransaction, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError>;
+    async fn enqueue(
+        &self,
+        tx: &DatabaseTransaction,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, StoreError>;
 
     /// Step 3, from hints. Claims those of `ids` that are queued, due and first of a
     /// free lane, if `me` holds a live lease. Ids that do not qualify fall away.
-    async fn claim(&self, me: ProcessId, queue: Queue, ids: &[JobId]) -> Result<Vec<Job>, StoreError>;
+    async fn claim(
+        &self,
+        me: ProcessId,
+        queue: Queue,
+        ids: &[JobId],
+    ) -> Result<Vec<Job>, StoreError>;
 
     /// Step 3, without hints. Claims at most `limit` due jobs, one org after the
     /// other in turns that begin after `after`, passing over the orgs in `skip`.
@@ -105,7 +114,13 @@ pub trait JobStore: Send + Sync + fmt::Debug {
 
     /// Due jobs for hints: at most `per_turn` of each org, at most `limit` in all,
     /// orgs in turn beginning after `after`.
-    async fn due(&self, queue: Queue, per_turn: usize, limit: usize, after: OrgId) -> Result<Vec<Due>, StoreError>;
+    async fn due(
+        &self,
+        queue: Queue,
+        per_turn: usize,
+        limit: usize,
+        after: OrgId,
+    ) -> Result<Vec<Due>, StoreError>;
 
     /// Step 4. Registers a process with a fresh lease.
     async fn register(&self, me: ProcessId, kind: &str, host: &str) -> Result<(), StoreError>;
@@ -147,19 +162,42 @@ pub trait JobStore: Send + Sync + fmt::Debug {
 
     /// Step 11. Queued, parked and running jobs become cancelled; a running one's
     /// epoch moves, so that its body cannot write any more.
-    async fn cancel(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError>;
+    async fn cancel(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError>;
 
     /// Failed and quarantined jobs go back to queued, counters reset, same id.
-    async fn retry(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError>;
+    async fn retry(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError>;
 
     /// Takes a dead job out of the dead-letter queue.
-    async fn discard(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError>;
+    async fn discard(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError>;
 
     /// Step 10. Queued jobs of a connection become parked.
-    async fn park_queued(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError>;
+    async fn park_queued(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<JobId>, StoreError>;
 
     /// Step 10. Parked jobs of a connection become queued; hint them after the commit.
-    async fn unpark(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<Due>, StoreError>;
+    async fn unpark(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<Due>, StoreError>;
 
     /// Appends log lines of a job; keeps at most the newest [`LOG_LINES_KEPT`].
     async fn append_logs(&self, job: JobId, lines: Vec<LogLine>) -> Result<(), StoreError>;

@@ -19,7 +19,10 @@ impl GrowingIds {
     /// The ids of new jobs: their own where they bring one, else fresh.
     pub(super) fn of(&self, clock: &dyn Clock, jobs: &[NewJob]) -> Vec<JobId> {
         let fresh = self.take(clock, jobs.len());
-        jobs.iter().zip(fresh).map(|(job, fresh)| job.id.unwrap_or(fresh)).collect()
+        jobs.iter()
+            .zip(fresh)
+            .map(|(job, fresh)| job.id.unwrap_or(fresh))
+            .collect()
     }
 
     /// `count` ids that carry the clock's present time, each greater than the one before.

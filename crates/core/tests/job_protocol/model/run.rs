@@ -9,61 +9,81 @@ use patchbay_core::{
     connection::ConnectionStatus,
     entities::job,
     ids::{ConnectionId, JobId, OrgId, ProcessId},
-    job::{Enqueued, Lease, NewJob, Queue, Settle},
-    progress::Progress,
-    store::jobs::Moved,
+    job::{Enqueued, JobState, Lease, NewJob, Queue},
 };
 use sea_orm::EntityTrait;
 
 use super::{
-    End, Step,
+    Step,
     table::{Row, TIMEOUT, Table, Told},
 };
-use crate::stage::{Stage, fail, lease, noop, park, retry_after, snooze, succeed};
+use crate::stage::{Stage, lease, noop};
 
 /// A lease that somebody believes to hold, and the credential it works with.
 #[derive(Debug, Clone, Copy)]
-struct Belief {
-    process: ProcessId,
-    lease: Lease,
-    credential: i64,
+pub(super) struct Belief {
+    pub(super) process: ProcessId,
+    pub(super) lease: Lease,
+    pub(super) credential: i64,
 }
 
-struct Both {
-    stage: Stage,
-    table: Table,
-    orgs: Vec<OrgId>,
-    connection: ConnectionId,
-    processes: Vec<ProcessId>,
-    beliefs: Vec<Belief>,
+pub(super) struct Both {
+    pub(super) stage: Stage,
+    pub(super) table: Table,
+    pub(super) orgs: Vec<OrgId>,
+    pub(super) connection: ConnectionId,
+    pub(super) processes: Vec<ProcessId>,
+    pub(super) beliefs: Vec<Belief>,
 }
 
 /// Says which step went wrong and how.
-type Checked = Result<(), String>;
+pub(super) type Checked = Result<(), String>;
 
 macro_rules! same {
     ($database:expr, $model:expr, $what:expr) => {
         let (database, model) = (&$database, &$model);
         if database != model {
-            return Err(format!("{}: the database says {database:?}, the model {model:?}", $what));
+            return Err(format!(
+                "{}: the database says {database:?}, the model {model:?}",
+                $what
+            ));
         }
     };
 }
+pub(super) use same;
 
 pub async fn run(steps: &[Step], on_postgres: bool) -> Checked {
-    let stage = if on_postgres { Stage::postgres().await } else { Stage::sqlite().await };
+    let stage = if on_postgres {
+        Stage::postgres().await
+    } else {
+        Stage::sqlite().await
+    };
     let stage = stage.stop_the_clock().await;
     let mut orgs = vec![stage.org().await, stage.org().await, stage.org().await];
     orgs.sort_unstable();
     let connection = stage.connection(orgs[0]).await;
-    let table = Table { credential: 1, ..Table::default() };
-    let mut both = Both { stage, table, orgs, connection, processes: vec![], beliefs: vec![] };
+    let table = Table {
+        credential: 1,
+        ..Table::default()
+    };
+    let mut both = Both {
+        stage,
+        table,
+        orgs,
+        connection,
+        processes: vec![],
+        beliefs: vec![],
+    };
     for _ in 0..2 {
         both.new_process().await;
     }
     for (number, step) in steps.iter().enumerate() {
-        both.step(step).await.map_err(|why| format!("step {number}, {step:?}: {why}"))?;
-        both.compare_tables().await.map_err(|why| format!("after step {number}, {step:?}: {why}"))?;
+        both.step(step)
+            .await
+            .map_err(|why| format!("step {number}, {step:?}: {why}"))?;
+        both.compare_tables()
+            .await
+            .map_err(|why| format!("after step {number}, {step:?}: {why}"))?;
     }
     Ok(())
 }
@@ -84,18 +104,55 @@ impl Both {
         choose(&self.processes, number).unwrap()
     }
 
-    fn job(&self, number: u8) -> Option<JobId> {
+    pub(super) fn job(&self, number: u8) -> Option<JobId> {
         let ids: Vec<JobId> = self.table.jobs.keys().copied().collect();
         choose(&ids, number)
     }
 
+    /// A job for a hint.
+    fn hint(&self, number: u8) -> Option<JobId> {
+        let waiting = self
+            .table
+            .jobs
+            .iter()
+            .filter(|(_, row)| row.state == JobState::Queued);
+        let waiting: Vec<JobId> = waiting.map(|(id, _)| *id).collect();
+        if number.is_multiple_of(2) && !waiting.is_empty() {
+            choose(&waiting, number / 2)
+        } else {
+            self.job(number)
+        }
+    }
+
+    /// Somebody who believes to hold a lease.
+    pub(super) fn belief(&self, number: u8) -> Option<Belief> {
+        let right = self
+            .beliefs
+            .iter()
+            .filter(|belief| self.table.passes(belief.lease));
+        let right: Vec<Belief> = right.copied().collect();
+        if !number.is_multiple_of(4) && !right.is_empty() {
+            choose(&right, number)
+        } else {
+            choose(&self.beliefs, number)
+        }
+    }
+
     async fn step(&mut self, step: &Step) -> Checked {
         match step {
-            Step::Enqueue { org, lane, key, connection, delay } => {
-                self.enqueue(*org, *lane, *key, *connection, *delay).await
-            }
+            Step::Enqueue {
+                org,
+                lane,
+                key,
+                connection,
+                delay,
+            } => self.enqueue(*org, *lane, *key, *connection, *delay).await,
             Step::Claim { process, hints } => self.claim(*process, hints).await,
-            Step::ClaimDue { process, limit, after } => self.claim_due(*process, *limit, *after).await,
+            Step::ClaimDue {
+                process,
+                limit,
+                after,
+            } => self.claim_due(*process, *limit, *after).await,
             Step::Renew { process } => self.renew(*process).await,
             Step::Checkpoint { lease } => self.checkpoint(*lease).await,
             Step::Settle { lease, end } => self.settle(*lease, end).await,
@@ -104,21 +161,32 @@ impl Both {
             Step::Discard { job } => self.person(*job, 'd').await,
             Step::Replace => {
                 self.table.credential += 1;
-                self.stage.credential(self.orgs[0], self.connection, self.table.credential).await;
+                self.stage
+                    .credential(self.orgs[0], self.connection, self.table.credential)
+                    .await;
                 self.unpark().await
             }
             Step::Disable => {
                 self.table.disabled = true;
-                self.stage.status(self.connection, ConnectionStatus::Disabled).await;
+                self.stage
+                    .status(self.connection, ConnectionStatus::Disabled)
+                    .await;
                 let tx = self.stage.store.begin().await.unwrap();
-                let parked = self.stage.jobs().park_queued(&tx, self.connection).await.unwrap();
+                let parked = self
+                    .stage
+                    .jobs()
+                    .park_queued(&tx, self.connection)
+                    .await
+                    .unwrap();
                 tx.commit().await.unwrap();
                 same!(parked, self.table.park(), "parked");
                 Ok(())
             }
             Step::Enable => {
                 self.table.disabled = false;
-                self.stage.status(self.connection, ConnectionStatus::Active).await;
+                self.stage
+                    .status(self.connection, ConnectionStatus::Active)
+                    .await;
                 self.unpark().await
             }
             Step::Leave { process } => {
@@ -131,16 +199,41 @@ impl Both {
                 let process = self.process(*process);
                 self.replace_process(process).await
             }
+            Step::Death { process } => {
+                let process = self.process(*process);
+                self.processes.retain(|other| *other != process);
+                for _ in 0..2 {
+                    self.wait(3).await;
+                    for other in 0..self.processes.len() {
+                        self.renew(u8::try_from(other).unwrap()).await?;
+                    }
+                }
+                self.new_process().await;
+                self.rescue().await
+            }
             Step::Rescue => self.rescue().await,
             Step::Wait { seconds } => {
-                self.stage.advance(Duration::from_secs(u64::from(*seconds))).await;
-                self.table.now += i64::from(*seconds);
+                self.wait(*seconds).await;
                 Ok(())
             }
         }
     }
 
-    async fn enqueue(&mut self, org: u8, lane: Option<u8>, key: Option<u8>, connection: bool, delay: u8) -> Checked {
+    async fn wait(&mut self, seconds: u8) {
+        self.stage
+            .advance(Duration::from_secs(u64::from(seconds)))
+            .await;
+        self.table.now += i64::from(seconds);
+    }
+
+    async fn enqueue(
+        &mut self,
+        org: u8,
+        lane: Option<u8>,
+        key: Option<u8>,
+        connection: bool,
+        delay: u8,
+    ) -> Checked {
         let org = choose(&self.orgs, org).unwrap();
         let connected = connection && org == self.orgs[0];
         let lane = lane.map(|lane| format!("{org}:{lane}"));
@@ -161,7 +254,9 @@ impl Both {
         same!(told, self.table.ask(key.as_deref()), "answer");
         if told == Told::New {
             let run_at = self.table.now + i64::from(delay);
-            self.table.jobs.insert(id, Row::new(org, lane, key, connected, run_at));
+            self.table
+                .jobs
+                .insert(id, Row::new(org, lane, key, connected, run_at));
         }
         Ok(())
     }
@@ -169,16 +264,24 @@ impl Both {
     fn believe(&mut self, process: ProcessId, claimed: &[job::Model]) {
         for job in claimed {
             self.table.start(process, job.id);
-            self.beliefs.push(Belief { process, lease: lease(job), credential: self.table.credential });
+            self.beliefs.push(Belief {
+                process,
+                lease: lease(job),
+                credential: self.table.credential,
+            });
         }
     }
 
     async fn claim(&mut self, process: u8, hints: &[u8]) -> Checked {
         let process = self.process(process);
-        let hints: Vec<JobId> = hints.iter().filter_map(|hint| self.job(*hint)).collect();
+        let hints: Vec<JobId> = hints.iter().filter_map(|hint| self.hint(*hint)).collect();
         let claimed = self.stage.claim(process, &hints).await;
         let expected = self.table.claimable(process, &hints.into_iter().collect());
-        same!(claimed.iter().map(|job| job.id).collect::<BTreeSet<_>>(), expected, "claimed");
+        same!(
+            claimed.iter().map(|job| job.id).collect::<BTreeSet<_>>(),
+            expected,
+            "claimed"
+        );
         same!(claimed.len(), expected.len(), "claimed, none twice");
         self.believe(process, &claimed);
         Ok(())
@@ -189,10 +292,19 @@ impl Both {
         let process = self.process(process);
         let after = choose(&self.orgs, after).unwrap();
         let limit = usize::from(limit);
-        let claimed = self.stage.jobs().claim_due(process, Queue::Sync, limit, after, &[]).await.unwrap();
+        let claimed = self
+            .stage
+            .jobs()
+            .claim_due(process, Queue::Sync, limit, after, &[])
+            .await
+            .unwrap();
         let all = self.table.jobs.keys().copied().collect();
         let possible = self.table.claimable(process, &all);
-        same!(claimed.len(), possible.len().min(limit), "number claimed directly");
+        same!(
+            claimed.len(),
+            possible.len().min(limit),
+            "number claimed directly"
+        );
         let mut share: BTreeMap<OrgId, usize> = BTreeMap::new();
         for job in &claimed {
             let suspect = self.table.jobs[&job.id].crashes > 0;
@@ -204,9 +316,10 @@ impl Both {
         self.believe(process, &claimed);
         let most = share.values().max().copied().unwrap_or(0);
         for org in &self.orgs {
-            let left = self.table.jobs.iter().any(|(id, row)| {
-                row.org == *org && row.crashes == 0 && self.table.may_run(*id)
-            });
+            let left =
+                self.table.jobs.iter().any(|(id, row)| {
+                    row.org == *org && row.crashes == 0 && self.table.may_run(*id)
+                });
             let got = share.get(org).copied().unwrap_or(0);
             if left && got + 1 < most {
                 return Err(format!("org {org} got {got} of {share:?} and has more"));
@@ -217,79 +330,22 @@ impl Both {
 
     async fn renew(&mut self, process: u8) -> Checked {
         let process = self.process(process);
-        let held: Vec<Lease> =
-            self.beliefs.iter().filter(|belief| belief.process == process).map(|belief| belief.lease).collect();
+        let held: Vec<Lease> = self
+            .beliefs
+            .iter()
+            .filter(|belief| belief.process == process)
+            .map(|belief| belief.lease)
+            .collect();
         let mut renewal = self.stage.jobs().renew(process, &held).await.unwrap();
         same!(renewal.alive, self.table.renew(process), "alive");
-        let mut lost: Vec<Lease> = held.into_iter().filter(|lease| !self.table.passes(*lease)).collect();
+        let mut lost: Vec<Lease> = held
+            .into_iter()
+            .filter(|lease| !self.table.passes(*lease))
+            .collect();
         let order = |lease: &Lease| (lease.job, lease.epoch);
         lost.sort_by_key(order);
         renewal.lost.sort_by_key(order);
         same!(renewal.lost, lost, "lost leases");
-        Ok(())
-    }
-
-    async fn checkpoint(&mut self, number: u8) -> Checked {
-        let Some(belief) = choose(&self.beliefs, number) else { return Ok(()) };
-        let tx = self.stage.store.begin().await.unwrap();
-        let passes = self.stage.jobs().fence(&tx, belief.lease).await.unwrap();
-        if passes {
-            self.stage.jobs().checkpoint(&tx, belief.lease, &Progress::default(), None).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-        same!(passes, self.table.passes(belief.lease), "passes the fence");
-        if passes {
-            self.table.checkpoint(belief.lease);
-        }
-        Ok(())
-    }
-
-    async fn settle(&mut self, number: u8, end: &End) -> Checked {
-        let Some(belief) = choose(&self.beliefs, number) else { return Ok(()) };
-        let refused = match end {
-            End::Park { with_version: true } => Some(belief.credential),
-            _ => None,
-        };
-        let settle = match end {
-            End::Succeed => succeed(),
-            End::Fail => fail(),
-            End::Retry { delay } => retry_after(u64::from(*delay)),
-            End::Snooze { delay } => snooze(u64::from(*delay)),
-            End::Park { .. } => park(refused),
-            End::Release => Settle::Release,
-        };
-        let settled = self.stage.settle(belief.lease, settle).await;
-        same!(settled.is_some(), self.table.passes(belief.lease), "settled");
-        let Some(settled) = settled else { return Ok(()) };
-        let successor = self.table.settle(belief.lease, end, refused);
-        same!(settled.state, self.table.jobs[&belief.lease.job].state, "state told");
-        same!(settled.successor.is_some(), successor.is_some(), "successor");
-        self.table.jobs.extend(settled.successor.zip(successor));
-        Ok(())
-    }
-
-    async fn person(&mut self, number: u8, wish: char) -> Checked {
-        let Some(id) = self.job(number) else { return Ok(()) };
-        let org = self.table.jobs[&id].org;
-        let (moved, may) = match wish {
-            'c' => (self.stage.cancel(org, id).await, self.table.cancel(id)),
-            'r' => (self.stage.retry(org, id).await, self.table.retry(id)),
-            _ => (self.stage.discard(org, id).await, self.table.discard(id)),
-        };
-        let told = match moved {
-            Moved::Done(row) => (true, Row::of(&row)),
-            Moved::Refused(row) => (false, Row::of(&row)),
-            Moved::Missing => return Err("missing".into()),
-        };
-        same!(told, (may, self.table.jobs[&id].clone()), "the row told");
-        Ok(())
-    }
-
-    async fn unpark(&mut self) -> Checked {
-        let tx = self.stage.store.begin().await.unwrap();
-        let due = self.stage.jobs().unpark(&tx, self.connection).await.unwrap();
-        tx.commit().await.unwrap();
-        same!(due.iter().map(|due| due.job).collect::<Vec<_>>(), self.table.unpark(), "unparked");
         Ok(())
     }
 
@@ -324,13 +380,20 @@ impl Both {
     }
 
     async fn rows(&self) -> BTreeMap<JobId, Row> {
-        let jobs = job::Entity::find().all(self.stage.store.db()).await.unwrap();
+        let jobs = job::Entity::find()
+            .all(self.stage.store.db())
+            .await
+            .unwrap();
         jobs.iter().map(|job| (job.id, Row::of(job))).collect()
     }
 
     async fn compare_tables(&self) -> Checked {
         let database = self.rows().await;
-        same!(database.keys().collect::<Vec<_>>(), self.table.jobs.keys().collect::<Vec<_>>(), "jobs");
+        same!(
+            database.keys().collect::<Vec<_>>(),
+            self.table.jobs.keys().collect::<Vec<_>>(),
+            "jobs"
+        );
         for (id, row) in &database {
             same!(*row, self.table.jobs[id], id);
         }

@@ -43,7 +43,13 @@ pub struct Row {
 
 impl Row {
     /// What a new request or a successor looks like.
-    pub fn new(org: OrgId, lane: Option<String>, key: Option<String>, connected: bool, run_at: Time) -> Self {
+    pub fn new(
+        org: OrgId,
+        lane: Option<String>,
+        key: Option<String>,
+        connected: bool,
+        run_at: Time,
+    ) -> Self {
         Self {
             org,
             lane,
@@ -67,7 +73,13 @@ impl Row {
     }
 
     fn successor(&self, now: Time) -> Self {
-        Self::new(self.org, self.lane.clone(), self.key.clone(), self.connected, now)
+        Self::new(
+            self.org,
+            self.lane.clone(),
+            self.key.clone(),
+            self.connected,
+            now,
+        )
     }
 
     fn leave_running(&mut self, state: JobState) {
@@ -80,7 +92,11 @@ impl Row {
     pub fn of(job: &job::Model) -> Self {
         let seconds = |time: chrono::DateTime<chrono::Utc>| {
             let since = time - START;
-            assert_eq!(since.subsec_nanos(), 0, "a clock that stands still gives whole seconds");
+            assert_eq!(
+                since.subsec_nanos(),
+                0,
+                "a clock that stands still gives whole seconds"
+            );
             since.num_seconds()
         };
         Self {
@@ -146,14 +162,20 @@ impl Table {
 
     fn open(&self, key: &str) -> Option<JobId> {
         let open = |row: &Row| !row.state.is_end() && row.key.as_deref() == Some(key);
-        let mut jobs = self.jobs.iter().filter(|(_, row)| open(row)).map(|(id, _)| *id);
+        let mut jobs = self
+            .jobs
+            .iter()
+            .filter(|(_, row)| open(row))
+            .map(|(id, _)| *id);
         let found = jobs.next();
         assert_eq!(jobs.next(), None, "one open job of a key");
         found
     }
 
     pub fn ask(&mut self, key: Option<&str>) -> Told {
-        let Some(id) = key.and_then(|key| self.open(key)) else { return Told::New };
+        let Some(id) = key.and_then(|key| self.open(key)) else {
+            return Told::New;
+        };
         let row = self.jobs.get_mut(&id).unwrap();
         if row.state == JobState::Running {
             row.again = true;
@@ -165,21 +187,26 @@ impl Table {
 
     /// Queued, due, oldest of a free lane.
     pub fn may_run(&self, id: JobId) -> bool {
-        let Some(row) = self.jobs.get(&id) else { return false };
+        let Some(row) = self.jobs.get(&id) else {
+            return false;
+        };
         let lane_is_free = row.lane.as_ref().is_none_or(|lane| {
-            self.jobs.iter().filter(|(_, other)| other.lane.as_ref() == Some(lane)).all(|(other_id, other)| {
-                match other.state {
+            self.jobs
+                .iter()
+                .filter(|(_, other)| other.lane.as_ref() == Some(lane))
+                .all(|(other_id, other)| match other.state {
                     JobState::Running => false,
                     JobState::Queued => *other_id >= id,
                     _ => true,
-                }
-            })
+                })
         });
         row.state == JobState::Queued && row.run_at <= self.now && lane_is_free
     }
 
     pub fn holds_suspect(&self, process: ProcessId) -> bool {
-        self.jobs.values().any(|row| row.leased_by == Some(process) && row.crashes > 0)
+        self.jobs
+            .values()
+            .any(|row| row.leased_by == Some(process) && row.crashes > 0)
     }
 
     /// Of these jobs those that a claim takes.
@@ -189,7 +216,8 @@ impl Table {
         }
         let mut suspect_taken = self.holds_suspect(process);
         let may = ids.iter().copied().filter(|id| self.may_run(*id));
-        may.filter(|id| self.jobs[id].crashes == 0 || !std::mem::replace(&mut suspect_taken, true)).collect()
+        may.filter(|id| self.jobs[id].crashes == 0 || !std::mem::replace(&mut suspect_taken, true))
+            .collect()
     }
 
     pub fn start(&mut self, process: ProcessId, id: JobId) {
@@ -203,7 +231,9 @@ impl Table {
     }
 
     pub fn passes(&self, lease: Lease) -> bool {
-        self.jobs.get(&lease.job).is_some_and(|row| row.state == JobState::Running && row.epoch == lease.epoch)
+        self.jobs
+            .get(&lease.job)
+            .is_some_and(|row| row.state == JobState::Running && row.epoch == lease.epoch)
     }
 
     pub fn checkpoint(&mut self, lease: Lease) {
@@ -242,7 +272,11 @@ impl Table {
             End::Park { .. } => {
                 let stays_refused = refused.map_or(disabled, |version| version == credential);
                 let parks = row.connected && stays_refused;
-                row.leave_running(if parks { JobState::Parked } else { JobState::Queued });
+                row.leave_running(if parks {
+                    JobState::Parked
+                } else {
+                    JobState::Queued
+                });
                 let delay = match (row.connected, parks) {
                     (true, _) => 0,
                     (false, _) => 60,
@@ -270,7 +304,11 @@ impl Table {
     pub fn retry(&mut self, id: JobId) -> bool {
         let row = &self.jobs[&id];
         let dead = matches!(row.state, JobState::Failed | JobState::Quarantined);
-        let may = dead && row.key.as_deref().is_none_or(|key| self.open(key).is_none());
+        let may = dead
+            && row
+                .key
+                .as_deref()
+                .is_none_or(|key| self.open(key).is_none());
         if may {
             let now = self.now;
             let row = self.jobs.get_mut(&id).unwrap();
@@ -291,7 +329,9 @@ impl Table {
     }
 
     fn of_connection(&mut self, state: JobState) -> impl Iterator<Item = (&JobId, &mut Row)> {
-        self.jobs.iter_mut().filter(move |(_, row)| row.connected && row.state == state)
+        self.jobs
+            .iter_mut()
+            .filter(move |(_, row)| row.connected && row.state == state)
     }
 
     pub fn park(&mut self) -> Vec<JobId> {
@@ -320,23 +360,36 @@ impl Table {
             row.run_at = now;
             *id
         };
-        self.jobs.iter_mut().filter(|(_, row)| row.leased_by == Some(process)).map(release).collect()
+        self.jobs
+            .iter_mut()
+            .filter(|(_, row)| row.leased_by == Some(process))
+            .map(release)
+            .collect()
     }
 
     /// Requeued, quarantined, and the successors' rows.
     pub fn rescue(&mut self, me: ProcessId) -> (Vec<JobId>, Vec<JobId>, Vec<Row>) {
         let now = self.now;
         let expired = |until: Option<Time>| until.is_some_and(|until| until <= now);
-        let dead: BTreeSet<ProcessId> =
-            self.processes.iter().filter(|(id, until)| **id != me && expired(**until)).map(|(id, _)| *id).collect();
-        let with_suspect: BTreeSet<ProcessId> =
-            dead.iter().copied().filter(|process| self.holds_suspect(*process)).collect();
+        let dead: BTreeSet<ProcessId> = self
+            .processes
+            .iter()
+            .filter(|(id, until)| **id != me && expired(**until))
+            .map(|(id, _)| *id)
+            .collect();
+        let with_suspect: BTreeSet<ProcessId> = dead
+            .iter()
+            .copied()
+            .filter(|process| self.holds_suspect(*process))
+            .collect();
         for process in &dead {
             self.processes.insert(*process, None);
         }
         let (mut requeued, mut quarantined, mut successors) = (vec![], vec![], vec![]);
         for (id, row) in &mut self.jobs {
-            let Some(process) = row.leased_by else { continue };
+            let Some(process) = row.leased_by else {
+                continue;
+            };
             let overdue = row.deadline.is_some_and(|deadline| deadline < now - GRACE);
             let charged = if dead.contains(&process) {
                 row.crashes > 0 || !with_suspect.contains(&process)

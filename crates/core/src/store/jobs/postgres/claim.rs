@@ -68,7 +68,11 @@ pub(super) async fn claim(
         Err(error) if hit_a_wall(&error) => claim_one_by_one(db, me, queue, ids).await?,
         claimed => claimed?,
     };
-    let place: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    let place: HashMap<JobId, usize> = ids
+        .iter()
+        .enumerate()
+        .map(|(place, id)| (*id, place))
+        .collect();
     jobs.sort_by_key(|job| place.get(&job.id).copied());
     Ok(jobs)
 }
@@ -104,6 +108,8 @@ async fn claim_at_once(
 /// Whether a claim met the unique index behind lanes or the one behind suspects: the
 /// only unique indexes that a job enters when it starts to run.
 pub(super) fn hit_a_wall(error: &StoreError) -> bool {
-    let StoreError::Database(error) = error else { return false };
+    let StoreError::Database(error) = error else {
+        return false;
+    };
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }

@@ -204,7 +204,13 @@ pub(super) async fn claim_due(
         if open == 0 {
             break;
         }
-        let values = [me.into(), queue.name().into(), count(open), after.into(), orgs(skip)];
+        let values = [
+            me.into(),
+            queue.name().into(),
+            count(open),
+            after.into(),
+            orgs(skip),
+        ];
         let claimed = match rows(db, statement(CLAIM, values)).await {
             // Another claim was faster; the next look sees it.
             Err(error) if hit_a_wall(&error) => continue,
@@ -225,11 +231,22 @@ pub(super) async fn due(
     limit: usize,
     after: OrgId,
 ) -> Result<Vec<Due>, StoreError> {
-    let values = [count(per_turn), queue.name().into(), count(limit), after.into(), orgs(&[])];
+    let values = [
+        count(per_turn),
+        queue.name().into(),
+        count(limit),
+        after.into(),
+        orgs(&[]),
+    ];
     rows(db, statement(DUE, values))
         .await?
         .iter()
-        .map(|row| Ok(Due { job: row.try_get("", "id")?, turn: row.try_get("", "turn")? }))
+        .map(|row| {
+            Ok(Due {
+                job: row.try_get("", "id")?,
+                turn: row.try_get("", "turn")?,
+            })
+        })
         .collect()
 }
 

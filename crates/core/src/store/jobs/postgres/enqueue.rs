@@ -66,7 +66,11 @@ pub(super) async fn enqueue(
     let mut twins: Vec<(usize, usize)> = Vec::new();
     let mut wanted: Vec<usize> = Vec::with_capacity(jobs.len());
     for (place, job) in jobs.iter().enumerate() {
-        match job.dedupe_key.as_deref().and_then(|key| first_with_key.get(key)) {
+        match job
+            .dedupe_key
+            .as_deref()
+            .and_then(|key| first_with_key.get(key))
+        {
             Some(first) => twins.push((place, *first)),
             None => {
                 if let Some(key) = &job.dedupe_key {
@@ -93,10 +97,13 @@ pub(super) async fn enqueue(
     for (twin, first) in twins {
         answers[twin] = answers[first].as_ref().map(as_twin);
     }
-    answers.into_iter().collect::<Option<Vec<_>>>().ok_or(StoreError::Unreadable {
-        what: "jobs.dedupe_key",
-        why: format!("an open job of this key came and went {ROUNDS} times"),
-    })
+    answers
+        .into_iter()
+        .collect::<Option<Vec<_>>>()
+        .ok_or(StoreError::Unreadable {
+            what: "jobs.dedupe_key",
+            why: format!("an open job of this key came and went {ROUNDS} times"),
+        })
 }
 
 fn as_twin(first: &Enqueued) -> Enqueued {
@@ -113,7 +120,8 @@ async fn insert(
     wanted: &[usize],
     answers: &mut [Option<Enqueued>],
 ) -> Result<(), StoreError> {
-    let place_of: HashMap<JobId, usize> = wanted.iter().map(|place| (ids[*place], *place)).collect();
+    let place_of: HashMap<JobId, usize> =
+        wanted.iter().map(|place| (ids[*place], *place)).collect();
     let values = columns(jobs, ids, wanted);
     for job in jobs_of(&rows(tx, statement(INSERT, values)).await?)? {
         if let Some(place) = place_of.get(&job.id) {
@@ -129,17 +137,25 @@ async fn meet_open(
     wanted: &[usize],
     answers: &mut [Option<Enqueued>],
 ) -> Result<(), StoreError> {
-    let place_of: HashMap<&str, usize> =
-        wanted.iter().filter_map(|place| Some((jobs[*place].dedupe_key.as_deref()?, *place))).collect();
+    let place_of: HashMap<&str, usize> = wanted
+        .iter()
+        .filter_map(|place| Some((jobs[*place].dedupe_key.as_deref()?, *place)))
+        .collect();
     let keys: Vec<String> = place_of.keys().map(|key| (*key).to_owned()).collect();
     let open: Vec<Job> = jobs_of(&rows(tx, statement(LOCK_OPEN, [keys.into()])).await?)?;
-    let running = open.iter().filter(|job| job.state == JobState::Running).map(|job| job.id);
+    let running = open
+        .iter()
+        .filter(|job| job.state == JobState::Running)
+        .map(|job| job.id);
     let running: Vec<JobId> = running.collect();
     if !running.is_empty() {
-        tx.execute_raw(statement(ONCE_MORE, [uuids(running)])).await?;
+        tx.execute_raw(statement(ONCE_MORE, [uuids(running)]))
+            .await?;
     }
     for mut job in open {
-        let Some(place) = job.dedupe_key.as_deref().and_then(|key| place_of.get(key)) else { continue };
+        let Some(place) = job.dedupe_key.as_deref().and_then(|key| place_of.get(key)) else {
+            continue;
+        };
         answers[*place] = Some(if job.state == JobState::Running {
             job.again = true;
             Enqueued::Again(job)
@@ -152,30 +168,64 @@ async fn meet_open(
 
 fn columns(jobs: &[NewJob], ids: &[JobId], wanted: &[usize]) -> [Value; 15] {
     let of = |column: fn(&NewJob) -> String| -> Value {
-        wanted.iter().map(|place| column(&jobs[*place])).collect::<Vec<String>>().into()
+        wanted
+            .iter()
+            .map(|place| column(&jobs[*place]))
+            .collect::<Vec<String>>()
+            .into()
     };
     let sealed: Vec<Vec<u8>> = wanted
         .iter()
-        .map(|place| jobs[*place].sealed.as_ref().map(|sealed| sealed.bytes.clone()).unwrap_or_default())
+        .map(|place| {
+            jobs[*place]
+                .sealed
+                .as_ref()
+                .map(|sealed| sealed.bytes.clone())
+                .unwrap_or_default()
+        })
         .collect();
     let uuid = |column: fn(&NewJob) -> Uuid| -> Value {
-        wanted.iter().map(|place| column(&jobs[*place])).collect::<Vec<Uuid>>().into()
+        wanted
+            .iter()
+            .map(|place| column(&jobs[*place]))
+            .collect::<Vec<Uuid>>()
+            .into()
     };
     [
         uuids(wanted.iter().map(|place| ids[*place])),
         uuid(|job| job.org.map_or(Uuid::nil(), |org| org.0)),
-        uuid(|job| job.connection.map_or(Uuid::nil(), |connection| connection.0)),
+        uuid(|job| {
+            job.connection
+                .map_or(Uuid::nil(), |connection| connection.0)
+        }),
         of(|job| sea_orm::ActiveEnum::to_value(&job.kind)),
         of(|job| job.queue.name().to_owned()),
         of(|job| job.lane.clone().unwrap_or_default()),
         of(|job| json_text(&job.args)),
         sealed.into(),
-        of(|job| job.sealed.as_ref().map(|sealed| sealed.key_id.clone()).unwrap_or_default()),
-        wanted.iter().map(|place| millis(jobs[*place].delay)).collect::<Vec<i64>>().into(),
-        wanted.iter().map(|place| jobs[*place].max_attempts).collect::<Vec<i32>>().into(),
+        of(|job| {
+            job.sealed
+                .as_ref()
+                .map(|sealed| sealed.key_id.clone())
+                .unwrap_or_default()
+        }),
         wanted
             .iter()
-            .map(|place| i32::try_from(jobs[*place].timeout.as_secs()).unwrap_or(i32::MAX).max(1))
+            .map(|place| millis(jobs[*place].delay))
+            .collect::<Vec<i64>>()
+            .into(),
+        wanted
+            .iter()
+            .map(|place| jobs[*place].max_attempts)
+            .collect::<Vec<i32>>()
+            .into(),
+        wanted
+            .iter()
+            .map(|place| {
+                i32::try_from(jobs[*place].timeout.as_secs())
+                    .unwrap_or(i32::MAX)
+                    .max(1)
+            })
             .collect::<Vec<i32>>()
             .into(),
         of(|job| job.dedupe_key.clone().unwrap_or_default()),

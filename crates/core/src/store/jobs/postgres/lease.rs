@@ -15,8 +15,13 @@ use crate::{
 };
 
 pub(super) async fn now(db: &DatabaseConnection) -> Result<DateTime<Utc>, StoreError> {
-    let row = db.query_one_raw(statement("select patchbay_now() as now", [])).await?;
-    let row = row.ok_or(StoreError::Unreadable { what: "patchbay_now()", why: "no row".into() })?;
+    let row = db
+        .query_one_raw(statement("select patchbay_now() as now", []))
+        .await?;
+    let row = row.ok_or(StoreError::Unreadable {
+        what: "patchbay_now()",
+        why: "no row".into(),
+    })?;
     Ok(row.try_get("", "now")?)
 }
 
@@ -31,13 +36,23 @@ pub(super) async fn register(
         select $1, $2, $3, $4, clock.now, clock.now + $5 * interval '1 millisecond'
         from (select patchbay_now() as now) clock";
     let version = env!("CARGO_PKG_VERSION");
-    let values = [me.into(), kind.into(), version.into(), host.into(), super::millis(LEASE).into()];
+    let values = [
+        me.into(),
+        kind.into(),
+        version.into(),
+        host.into(),
+        super::millis(LEASE).into(),
+    ];
     db.execute_raw(statement(SQL, values)).await?;
     Ok(())
 }
 
 /// A lease that has run out is never renewed: a rescuer may be at work on it.
-pub(super) async fn renew(db: &DatabaseConnection, me: ProcessId, held: &[Lease]) -> Result<Renewal, StoreError> {
+pub(super) async fn renew(
+    db: &DatabaseConnection,
+    me: ProcessId,
+    held: &[Lease],
+) -> Result<Renewal, StoreError> {
     const SQL: &str = "
         with clock as materialized (select patchbay_now() as now),
         renewed as (
@@ -52,13 +67,24 @@ pub(super) async fn renew(db: &DatabaseConnection, me: ProcessId, held: &[Lease]
         select mine.alive, lost.job, lost.epoch
         from (select exists (select from renewed) as alive) mine left join lost on true";
     let epochs: Vec<i64> = held.iter().map(|lease| lease.epoch).collect();
-    let values = [me.into(), super::millis(LEASE).into(), uuids(held.iter().map(|lease| lease.job)), epochs.into()];
+    let values = [
+        me.into(),
+        super::millis(LEASE).into(),
+        uuids(held.iter().map(|lease| lease.job)),
+        epochs.into(),
+    ];
     let rows = rows(db, statement(SQL, values)).await?;
-    let mut renewal = Renewal { alive: false, lost: Vec::new() };
+    let mut renewal = Renewal {
+        alive: false,
+        lost: Vec::new(),
+    };
     for row in &rows {
         renewal.alive = row.try_get("", "alive")?;
         if let Some(job) = row.try_get("", "job")? {
-            renewal.lost.push(Lease { job, epoch: row.try_get("", "epoch")? });
+            renewal.lost.push(Lease {
+                job,
+                epoch: row.try_get("", "epoch")?,
+            });
         }
     }
     Ok(renewal)
@@ -66,7 +92,10 @@ pub(super) async fn renew(db: &DatabaseConnection, me: ProcessId, held: &[Lease]
 
 /// Two statements: the first waits for bodies that are writing, so the second sees
 /// what they wrote.
-pub(super) async fn leave(db: &DatabaseConnection, me: ProcessId) -> Result<Vec<JobId>, StoreError> {
+pub(super) async fn leave(
+    db: &DatabaseConnection,
+    me: ProcessId,
+) -> Result<Vec<JobId>, StoreError> {
     const END: &str = "
         update processes set ended_at = patchbay_now() where id = $1 and ended_at is null";
     const RELEASE: &str = "
@@ -85,7 +114,9 @@ pub(super) async fn leave(db: &DatabaseConnection, me: ProcessId) -> Result<Vec<
 pub(super) async fn fence(tx: &DatabaseTransaction, lease: Lease) -> Result<bool, StoreError> {
     const SQL: &str = "
         select id from jobs where id = $1 and lease_epoch = $2 and state = 'running' for no key update";
-    let row = tx.query_one_raw(statement(SQL, [lease.job.into(), lease.epoch.into()])).await?;
+    let row = tx
+        .query_one_raw(statement(SQL, [lease.job.into(), lease.epoch.into()]))
+        .await?;
     Ok(row.is_some())
 }
 
@@ -99,10 +130,16 @@ pub(super) async fn checkpoint(
         update jobs
         set progress = $3::jsonb, progress_no = progress_no + 1, cursor = coalesce($4::jsonb, cursor), crashes = 0
         where id = $1 and lease_epoch = $2 and state = 'running'";
-    let progress = serde_json::to_value(progress)
-        .map_err(|error| StoreError::Unreadable { what: "progress", why: error.to_string() })?;
-    let values =
-        [lease.job.into(), lease.epoch.into(), json_text(&progress).into(), cursor.map(json_text).into()];
+    let progress = serde_json::to_value(progress).map_err(|error| StoreError::Unreadable {
+        what: "progress",
+        why: error.to_string(),
+    })?;
+    let values = [
+        lease.job.into(),
+        lease.epoch.into(),
+        json_text(&progress).into(),
+        cursor.map(json_text).into(),
+    ];
     tx.execute_raw(statement(SQL, values)).await?;
     Ok(())
 }

@@ -7,7 +7,10 @@ use crate::{
     ids::JobId,
     store::{
         StoreError,
-        jobs::{LOG_LINES_KEPT, LogLine, ending::{json_text, text_without_nul}},
+        jobs::{
+            LOG_LINES_KEPT, LogLine,
+            ending::{json_text, text_without_nul},
+        },
     },
 };
 
@@ -26,7 +29,11 @@ const APPEND: &str = "
     )
     delete from job_logs where job_id = $1 and seq <= (select max(seq) from written) - $6";
 
-pub(super) async fn append(db: &DatabaseConnection, job: JobId, mut lines: Vec<LogLine>) -> Result<(), StoreError> {
+pub(super) async fn append(
+    db: &DatabaseConnection,
+    job: JobId,
+    mut lines: Vec<LogLine>,
+) -> Result<(), StoreError> {
     let kept = usize::try_from(LOG_LINES_KEPT).unwrap_or(usize::MAX);
     lines.drain(..lines.len().saturating_sub(kept));
     if lines.is_empty() {
@@ -34,12 +41,21 @@ pub(super) async fn append(db: &DatabaseConnection, job: JobId, mut lines: Vec<L
     }
     let attempts: Vec<i32> = lines.iter().map(|line| line.attempt).collect();
     let fields: Vec<String> = lines.iter().map(|line| json_text(&line.fields)).collect();
-    let (levels, messages): (Vec<String>, Vec<String>) =
-        lines.into_iter().map(|line| (line.level, text_without_nul(line.message))).unzip();
-    let values =
-        [job.into(), attempts.into(), levels.into(), messages.into(), fields.into(), LOG_LINES_KEPT.into()];
+    let (levels, messages): (Vec<String>, Vec<String>) = lines
+        .into_iter()
+        .map(|line| (line.level, text_without_nul(line.message)))
+        .unzip();
+    let values = [
+        job.into(),
+        attempts.into(),
+        levels.into(),
+        messages.into(),
+        fields.into(),
+        LOG_LINES_KEPT.into(),
+    ];
     let tx = db.begin().await?;
-    tx.query_one_raw(statement(TAKE_TURN, [job.to_string().into()])).await?;
+    tx.query_one_raw(statement(TAKE_TURN, [job.to_string().into()]))
+        .await?;
     tx.execute_raw(statement(APPEND, values)).await?;
     tx.commit().await?;
     Ok(())

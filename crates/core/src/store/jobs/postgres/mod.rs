@@ -19,11 +19,13 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, Statement,
-    TransactionTrait, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, FromQueryResult,
+    QueryResult, Statement, TransactionTrait, Value,
 };
 
-use super::{Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, order::GrowingIds};
+use super::{
+    Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, order::GrowingIds,
+};
 use crate::{
     clock::Clock,
     entities::job::Model as Job,
@@ -53,7 +55,11 @@ pub(super) struct PostgresJobs {
 
 impl PostgresJobs {
     pub(super) fn new(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock, ids: GrowingIds::new() }
+        Self {
+            db,
+            clock,
+            ids: GrowingIds::new(),
+        }
     }
 }
 
@@ -71,11 +77,17 @@ fn millis(delay: Duration) -> i64 {
 }
 
 fn jobs_of(rows: &[QueryResult]) -> Result<Vec<Job>, StoreError> {
-    Ok(rows.iter().map(|row| Job::from_query_result(row, "")).collect::<Result<_, _>>()?)
+    Ok(rows
+        .iter()
+        .map(|row| Job::from_query_result(row, ""))
+        .collect::<Result<_, _>>()?)
 }
 
 fn job_ids_of(rows: &[QueryResult]) -> Result<Vec<JobId>, StoreError> {
-    Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get("", "id"))
+        .collect::<Result<_, _>>()?)
 }
 
 #[async_trait]
@@ -84,12 +96,21 @@ impl JobStore for PostgresJobs {
         lease::now(&self.db).await
     }
 
-    async fn enqueue(&self, tx: &DatabaseTransaction, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
+    async fn enqueue(
+        &self,
+        tx: &DatabaseTransaction,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, StoreError> {
         let ids = self.ids.of(&*self.clock, &jobs);
         enqueue::enqueue(tx, jobs, &ids).await
     }
 
-    async fn claim(&self, me: ProcessId, queue: Queue, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+    async fn claim(
+        &self,
+        me: ProcessId,
+        queue: Queue,
+        ids: &[JobId],
+    ) -> Result<Vec<Job>, StoreError> {
         claim::claim(&self.db, me, queue, ids).await
     }
 
@@ -104,7 +125,13 @@ impl JobStore for PostgresJobs {
         claim_due::claim_due(&self.db, me, queue, limit, after, skip).await
     }
 
-    async fn due(&self, queue: Queue, per_turn: usize, limit: usize, after: OrgId) -> Result<Vec<Due>, StoreError> {
+    async fn due(
+        &self,
+        queue: Queue,
+        per_turn: usize,
+        limit: usize,
+        after: OrgId,
+    ) -> Result<Vec<Due>, StoreError> {
         claim_due::due(&self.db, queue, per_turn, limit, after).await
     }
 
@@ -160,23 +187,46 @@ impl JobStore for PostgresJobs {
         rescue::rescue(&self.db, me).await
     }
 
-    async fn cancel(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn cancel(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::cancel(tx, org, job).await
     }
 
-    async fn retry(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn retry(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::retry(tx, org, job).await
     }
 
-    async fn discard(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn discard(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::discard(tx, org, job).await
     }
 
-    async fn park_queued(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError> {
+    async fn park_queued(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<JobId>, StoreError> {
         park::park_queued(tx, connection).await
     }
 
-    async fn unpark(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<Due>, StoreError> {
+    async fn unpark(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<Due>, StoreError> {
         park::unpark(tx, connection).await
     }
 
@@ -190,6 +240,9 @@ impl JobStore for PostgresJobs {
 }
 
 /// Runs a statement and reads every row.
-async fn rows(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<QueryResult>, StoreError> {
+async fn rows(
+    db: &impl ConnectionTrait,
+    statement: Statement,
+) -> Result<Vec<QueryResult>, StoreError> {
     Ok(db.query_all_raw(statement).await?)
 }

@@ -12,7 +12,11 @@ use crate::{
     },
 };
 
-const LOCK: &str = concat!("select ", job_columns!(), " from jobs where id = $1 and turn = $2 for no key update");
+const LOCK: &str = concat!(
+    "select ",
+    job_columns!(),
+    " from jobs where id = $1 and turn = $2 for no key update"
+);
 
 const CANCEL: &str = concat!(
     "
@@ -46,19 +50,36 @@ const DISCARD: &str = concat!(
     job_columns!()
 );
 
-pub(super) async fn cancel(tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+pub(super) async fn cancel(
+    tx: &DatabaseTransaction,
+    org: OrgId,
+    job: JobId,
+) -> Result<Moved, StoreError> {
     move_one(tx, org, job, CANCEL).await
 }
 
-pub(super) async fn retry(tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+pub(super) async fn retry(
+    tx: &DatabaseTransaction,
+    org: OrgId,
+    job: JobId,
+) -> Result<Moved, StoreError> {
     move_one(tx, org, job, RETRY).await
 }
 
-pub(super) async fn discard(tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+pub(super) async fn discard(
+    tx: &DatabaseTransaction,
+    org: OrgId,
+    job: JobId,
+) -> Result<Moved, StoreError> {
     move_one(tx, org, job, DISCARD).await
 }
 
-async fn move_one(tx: &DatabaseTransaction, org: OrgId, job: JobId, sql: &str) -> Result<Moved, StoreError> {
+async fn move_one(
+    tx: &DatabaseTransaction,
+    org: OrgId,
+    job: JobId,
+    sql: &str,
+) -> Result<Moved, StoreError> {
     let Some(before) = one(rows(tx, statement(LOCK, [job.into(), org.into()])).await?)? else {
         return Ok(Moved::Missing);
     };

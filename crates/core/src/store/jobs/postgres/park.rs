@@ -6,10 +6,7 @@ use sea_orm::DatabaseTransaction;
 use super::{job_ids_of, rows, statement};
 use crate::{
     ids::{ConnectionId, JobId},
-    store::{
-        StoreError,
-        jobs::Due,
-    },
+    store::{StoreError, jobs::Due},
 };
 
 const LOCK: &str = "select id from connections where id = $1 for no key update";
@@ -31,19 +28,30 @@ const UNPARK: &str = "
     where id = any(array(select id from waiting))
     returning id, turn";
 
-pub(super) async fn park_queued(tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError> {
+pub(super) async fn park_queued(
+    tx: &DatabaseTransaction,
+    connection: ConnectionId,
+) -> Result<Vec<JobId>, StoreError> {
     rows(tx, statement(LOCK, [connection.into()])).await?;
     let mut parked = job_ids_of(&rows(tx, statement(PARK, [connection.into()])).await?)?;
     parked.sort_unstable();
     Ok(parked)
 }
 
-pub(super) async fn unpark(tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<Due>, StoreError> {
+pub(super) async fn unpark(
+    tx: &DatabaseTransaction,
+    connection: ConnectionId,
+) -> Result<Vec<Due>, StoreError> {
     rows(tx, statement(LOCK, [connection.into()])).await?;
     let rows = rows(tx, statement(UNPARK, [connection.into()])).await?;
     let mut due = rows
         .iter()
-        .map(|row| Ok(Due { job: row.try_get("", "id")?, turn: row.try_get("", "turn")? }))
+        .map(|row| {
+            Ok(Due {
+                job: row.try_get("", "id")?,
+                turn: row.try_get("", "turn")?,
+            })
+        })
         .collect::<Result<Vec<_>, StoreError>>()?;
     due.sort_by_key(|due| due.job);
     Ok(due)

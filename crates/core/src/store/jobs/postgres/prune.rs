@@ -26,10 +26,21 @@ const FORGET_PROCESSES: &str = "
     where ended_at < (select patchbay_now()) - $1 * interval '1 millisecond'
       and (select true from jobs where leased_by = processes.id and state = 'running' limit 1) is null";
 
-pub(super) async fn prune(db: &DatabaseConnection, older_than: Duration, limit: u64) -> Result<u64, StoreError> {
-    db.execute_raw(statement(FORGET_SECRETS, [millis(SEALED_KEPT_AFTER_DEATH).into()])).await?;
-    db.execute_raw(statement(FORGET_PROCESSES, [millis(older_than).into()])).await?;
+pub(super) async fn prune(
+    db: &DatabaseConnection,
+    older_than: Duration,
+    limit: u64,
+) -> Result<u64, StoreError> {
+    db.execute_raw(statement(
+        FORGET_SECRETS,
+        [millis(SEALED_KEPT_AFTER_DEATH).into()],
+    ))
+    .await?;
+    db.execute_raw(statement(FORGET_PROCESSES, [millis(older_than).into()]))
+        .await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let deleted = db.execute_raw(statement(DELETE, [millis(older_than).into(), limit.into()])).await?;
+    let deleted = db
+        .execute_raw(statement(DELETE, [millis(older_than).into(), limit.into()]))
+        .await?;
     Ok(deleted.rows_affected())
 }

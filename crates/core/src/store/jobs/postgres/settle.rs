@@ -79,7 +79,9 @@ const LOCK_CONNECTIONS: &str = "
 
 /// Whether these need a transaction around [`settle`]: parks take two statements.
 pub(super) fn may_park(settlements: &[Settlement]) -> bool {
-    settlements.iter().any(|settlement| matches!(settlement.end, Settle::Park { .. }))
+    settlements
+        .iter()
+        .any(|settlement| matches!(settlement.end, Settle::Park { .. }))
 }
 
 /// Ends the leases; `successors` has an id for each, used where `again` is set.
@@ -92,11 +94,17 @@ pub(super) async fn settle(
         return Ok(Vec::new());
     }
     if may_park(settlements) {
-        let parking = settlements.iter().filter(|settlement| matches!(settlement.end, Settle::Park { .. }));
+        let parking = settlements
+            .iter()
+            .filter(|settlement| matches!(settlement.end, Settle::Park { .. }));
         let jobs = uuids(parking.map(|settlement| settlement.lease.job));
         rows(db, statement(LOCK_CONNECTIONS, [jobs])).await?;
     }
-    let settled = rows(db, statement(SETTLE, columns(&one_of_each(settlements), successors)?)).await?;
+    let settled = rows(
+        db,
+        statement(SETTLE, columns(&one_of_each(settlements), successors)?),
+    )
+    .await?;
     settled
         .iter()
         .map(|row| {
@@ -112,26 +120,57 @@ pub(super) async fn settle(
 /// In id order, one for each job: of two runs of a job only the later can still hold it.
 fn one_of_each(settlements: &[Settlement]) -> Vec<&Settlement> {
     let mut ordered: Vec<&Settlement> = settlements.iter().collect();
-    ordered.sort_by_key(|settlement| (settlement.lease.job, std::cmp::Reverse(settlement.lease.epoch)));
+    ordered.sort_by_key(|settlement| {
+        (
+            settlement.lease.job,
+            std::cmp::Reverse(settlement.lease.epoch),
+        )
+    });
     ordered.dedup_by_key(|settlement| settlement.lease.job);
     ordered
 }
 
 fn columns(settlements: &[&Settlement], successors: &[JobId]) -> Result<[Value; 9], StoreError> {
-    let endings: Vec<Ending> =
-        settlements.iter().map(|settlement| Ending::of(&settlement.end)).collect::<Result<_, _>>()?;
+    let endings: Vec<Ending> = settlements
+        .iter()
+        .map(|settlement| Ending::of(&settlement.end))
+        .collect::<Result<_, _>>()?;
     let texts = |text: fn(&Ending) -> Option<&String>| -> Value {
-        endings.iter().map(|ending| text(ending).cloned().unwrap_or_default()).collect::<Vec<String>>().into()
+        endings
+            .iter()
+            .map(|ending| text(ending).cloned().unwrap_or_default())
+            .collect::<Vec<String>>()
+            .into()
     };
     Ok([
         uuids(settlements.iter().map(|settlement| settlement.lease.job)),
-        settlements.iter().map(|settlement| settlement.lease.epoch).collect::<Vec<i64>>().into(),
-        endings.iter().map(|ending| ending.state.to_value()).collect::<Vec<String>>().into(),
-        endings.iter().map(|ending| millis(ending.delay)).collect::<Vec<i64>>().into(),
-        endings.iter().map(|ending| ending.burns).collect::<Vec<i32>>().into(),
+        settlements
+            .iter()
+            .map(|settlement| settlement.lease.epoch)
+            .collect::<Vec<i64>>()
+            .into(),
+        endings
+            .iter()
+            .map(|ending| ending.state.to_value())
+            .collect::<Vec<String>>()
+            .into(),
+        endings
+            .iter()
+            .map(|ending| millis(ending.delay))
+            .collect::<Vec<i64>>()
+            .into(),
+        endings
+            .iter()
+            .map(|ending| ending.burns)
+            .collect::<Vec<i32>>()
+            .into(),
         texts(|ending| ending.result.as_ref()),
         texts(|ending| ending.error.as_ref()),
-        endings.iter().map(|ending| ending.refused.unwrap_or(0)).collect::<Vec<i64>>().into(),
+        endings
+            .iter()
+            .map(|ending| ending.refused.unwrap_or(0))
+            .collect::<Vec<i64>>()
+            .into(),
         uuids(successors.iter().take(settlements.len()).copied()),
     ])
 }

@@ -33,7 +33,8 @@ const TAKE: &str = concat!(
     job_columns!()
 );
 
-const ALIVE: &str = "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2";
+const ALIVE: &str =
+    "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2";
 
 /// The claimed jobs, in the order of their hints.
 pub(super) async fn claim(
@@ -52,13 +53,21 @@ pub(super) async fn claim(
     for id in oldest_first {
         jobs.extend(claim_one(tx, me, queue, id, now).await?);
     }
-    let place: HashMap<JobId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    let place: HashMap<JobId, usize> = ids
+        .iter()
+        .enumerate()
+        .map(|(place, id)| (*id, place))
+        .collect();
     jobs.sort_by_key(|job| place.get(&job.id).copied());
     Ok(jobs)
 }
 
 /// Whether the process holds a live lease.
-pub(super) async fn alive(tx: &DatabaseTransaction, me: ProcessId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub(super) async fn alive(
+    tx: &DatabaseTransaction,
+    me: ProcessId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     Ok(!rows(tx, ALIVE, [me.into(), now.into()]).await?.is_empty())
 }
 
@@ -70,9 +79,21 @@ pub(super) async fn claim_one(
     id: JobId,
     now: DateTime<Utc>,
 ) -> Result<Option<Job>, StoreError> {
-    let found = rows(tx, FIND, [id.into(), queue.name().into(), now.into(), me.into()]).await?;
-    let Some(row) = found.first() else { return Ok(None) };
+    let found = rows(
+        tx,
+        FIND,
+        [id.into(), queue.name().into(), now.into(), me.into()],
+    )
+    .await?;
+    let Some(row) = found.first() else {
+        return Ok(None);
+    };
     let timeout: i32 = row.try_get("", "timeout_s")?;
     let deadline = now + TimeDelta::seconds(i64::from(timeout));
-    one_job(tx, TAKE, [id.into(), me.into(), now.into(), deadline.into()]).await
+    one_job(
+        tx,
+        TAKE,
+        [id.into(), me.into(), now.into(), deadline.into()],
+    )
+    .await
 }

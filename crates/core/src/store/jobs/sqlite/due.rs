@@ -52,7 +52,8 @@ const CLAIMABLE: &str = "
           and not exists (select 1 from jobs r where r.lane = heads.lane and r.state = 'running'))
     order by run_at, id limit ?5";
 
-const HOLDS_SUSPECT: &str = "select 1 from jobs where leased_by = ?1 and state = 'running' and crashes > 0";
+const HOLDS_SUSPECT: &str =
+    "select 1 from jobs where leased_by = ?1 and state = 'running' and crashes > 0";
 
 /// Before the first org: the deployment's own turn is the nil id, which is not below itself.
 const START: [u8; 0] = [];
@@ -67,14 +68,25 @@ struct Turns {
 
 impl Turns {
     fn after(queue: Queue, begin: OrgId) -> Self {
-        Self { queue, begin, at: Some(begin), wrapped: false }
+        Self {
+            queue,
+            begin,
+            at: Some(begin),
+            wrapped: false,
+        }
     }
 
     async fn next(&mut self, db: &impl ConnectionTrait) -> Result<Option<OrgId>, StoreError> {
         loop {
-            let from = self.at.map_or_else(|| START.to_vec(), |org| org.0.as_bytes().to_vec());
+            let from = self
+                .at
+                .map_or_else(|| START.to_vec(), |org| org.0.as_bytes().to_vec());
             let found = rows(db, NEXT_TURN, [self.queue.name().into(), from.into()]).await?;
-            let turn: Option<Uuid> = found.first().map(|row| row.try_get("", "turn")).transpose()?.flatten();
+            let turn: Option<Uuid> = found
+                .first()
+                .map(|row| row.try_get("", "turn"))
+                .transpose()?
+                .flatten();
             match turn.map(OrgId) {
                 Some(turn) if self.wrapped && turn > self.begin => return Ok(None),
                 Some(turn) => {
@@ -101,7 +113,18 @@ async fn claimable(
     suspects: bool,
 ) -> Result<Vec<JobId>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    job_ids(db, CLAIMABLE, [queue.name().into(), turn.into(), now.into(), suspects.into(), limit.into()]).await
+    job_ids(
+        db,
+        CLAIMABLE,
+        [
+            queue.name().into(),
+            turn.into(),
+            now.into(),
+            suspects.into(),
+            limit.into(),
+        ],
+    )
+    .await
 }
 
 /// In rounds, one job of each org, until the limit is reached or a round gave nothing.

@@ -63,7 +63,10 @@ async fn insert(
     id: JobId,
     now: DateTime<Utc>,
 ) -> Result<crate::entities::job::Model, StoreError> {
-    let (sealed, sealed_key) = job.sealed.map(|sealed| (sealed.bytes, sealed.key_id)).unzip();
+    let (sealed, sealed_key) = job
+        .sealed
+        .map(|sealed| (sealed.bytes, sealed.key_id))
+        .unzip();
     let values = [
         id.into(),
         job.org.into(),
@@ -76,11 +79,19 @@ async fn insert(
         sealed_key.into(),
         after(now, job.delay).into(),
         job.max_attempts.into(),
-        i32::try_from(job.timeout.as_secs()).unwrap_or(i32::MAX).max(1).into(),
+        i32::try_from(job.timeout.as_secs())
+            .unwrap_or(i32::MAX)
+            .max(1)
+            .into(),
         job.dedupe_key.into(),
         job.trace_context.into(),
         job.requested_by.into(),
         now.into(),
     ];
-    one_job(tx, INSERT, values).await?.ok_or(StoreError::Unreadable { what: "jobs", why: "an insert gave no row".into() })
+    one_job(tx, INSERT, values)
+        .await?
+        .ok_or(StoreError::Unreadable {
+            what: "jobs",
+            why: "an insert gave no row".into(),
+        })
 }

@@ -28,7 +28,19 @@ pub(super) async fn register(
         values (?1, ?2, ?3, ?4, ?5, ?6)";
     let version = env!("CARGO_PKG_VERSION");
     let lease = after(now, LEASE);
-    run(db, SQL, [me.into(), kind.into(), version.into(), host.into(), now.into(), lease.into()]).await?;
+    run(
+        db,
+        SQL,
+        [
+            me.into(),
+            kind.into(),
+            version.into(),
+            host.into(),
+            now.into(),
+            lease.into(),
+        ],
+    )
+    .await?;
     Ok(())
 }
 
@@ -46,9 +58,21 @@ pub(super) async fn renew(
     let still: HashSet<Lease> = rows(tx, HELD, [me.into()])
         .await?
         .iter()
-        .map(|row| Ok(Lease { job: row.try_get("", "id")?, epoch: row.try_get("", "lease_epoch")? }))
+        .map(|row| {
+            Ok(Lease {
+                job: row.try_get("", "id")?,
+                epoch: row.try_get("", "lease_epoch")?,
+            })
+        })
         .collect::<Result<_, StoreError>>()?;
-    Ok(Renewal { alive, lost: held.iter().copied().filter(|lease| !still.contains(lease)).collect() })
+    Ok(Renewal {
+        alive,
+        lost: held
+            .iter()
+            .copied()
+            .filter(|lease| !still.contains(lease))
+            .collect(),
+    })
 }
 
 pub(super) async fn leave(
@@ -69,7 +93,9 @@ pub(super) async fn leave(
 
 pub(super) async fn fence(tx: &DatabaseTransaction, lease: Lease) -> Result<bool, StoreError> {
     const SQL: &str = "select 1 from jobs where id = ?1 and lease_epoch = ?2 and state = 'running'";
-    Ok(!rows(tx, SQL, [lease.job.into(), lease.epoch.into()]).await?.is_empty())
+    Ok(!rows(tx, SQL, [lease.job.into(), lease.epoch.into()])
+        .await?
+        .is_empty())
 }
 
 pub(super) async fn checkpoint(
@@ -82,10 +108,16 @@ pub(super) async fn checkpoint(
         update jobs
         set progress = ?3, progress_no = progress_no + 1, cursor = coalesce(?4, cursor), crashes = 0
         where id = ?1 and lease_epoch = ?2 and state = 'running'";
-    let progress = serde_json::to_value(progress)
-        .map_err(|error| StoreError::Unreadable { what: "progress", why: error.to_string() })?;
-    let values =
-        [lease.job.into(), lease.epoch.into(), json_text(&progress).into(), cursor.map(json_text).into()];
+    let progress = serde_json::to_value(progress).map_err(|error| StoreError::Unreadable {
+        what: "progress",
+        why: error.to_string(),
+    })?;
+    let values = [
+        lease.job.into(),
+        lease.epoch.into(),
+        json_text(&progress).into(),
+        cursor.map(json_text).into(),
+    ];
     run(tx, SQL, values).await?;
     Ok(())
 }

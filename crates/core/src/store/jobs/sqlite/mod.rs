@@ -12,10 +12,13 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, FromQueryResult, QueryResult, Statement, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, FromQueryResult,
+    QueryResult, Statement, Value,
 };
 
-use super::{Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, order::GrowingIds};
+use super::{
+    Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, order::GrowingIds,
+};
 use crate::{
     clock::Clock,
     entities::job::Model as Job,
@@ -49,7 +52,12 @@ pub(super) struct SqliteJobs {
 
 impl SqliteJobs {
     pub(super) fn new(db: DatabaseConnection, clock: Arc<dyn Clock>) -> Self {
-        Self { db, clock, ids: GrowingIds::new(), ours: Mutex::new(HashSet::new()) }
+        Self {
+            db,
+            clock,
+            ids: GrowingIds::new(),
+            ours: Mutex::new(HashSet::new()),
+        }
     }
 
     /// To the microsecond, as PostgreSQL keeps it.
@@ -59,7 +67,10 @@ impl SqliteJobs {
 
     fn ours(&self) -> HashSet<ProcessId> {
         // A set of ids is whole at any moment, also after a panic elsewhere.
-        self.ours.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ours
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -69,33 +80,64 @@ fn statement(sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
 
 /// The time after a delay; one too long to be a date is as good as never.
 fn after(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay)).unwrap_or(FAR)
+    TimeDelta::from_std(delay)
+        .ok()
+        .and_then(|delay| now.checked_add_signed(delay))
+        .unwrap_or(FAR)
 }
 
 /// The time before a delay.
 fn before(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_sub_signed(delay)).unwrap_or(DateTime::UNIX_EPOCH)
+    TimeDelta::from_std(delay)
+        .ok()
+        .and_then(|delay| now.checked_sub_signed(delay))
+        .unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 /// The end of the year 9999: times are compared as text, and a fifth digit would sort first.
 const FAR: DateTime<Utc> = DateTime::from_timestamp(253_402_300_799, 0).expect("a valid time");
 
-async fn rows(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<QueryResult>, StoreError> {
+async fn rows(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<QueryResult>, StoreError> {
     Ok(db.query_all_raw(statement(sql, values)).await?)
 }
 
 /// Runs a statement and answers how many rows it changed.
-async fn run(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, StoreError> {
-    Ok(db.execute_raw(statement(sql, values)).await?.rows_affected())
+async fn run(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<u64, StoreError> {
+    Ok(db
+        .execute_raw(statement(sql, values))
+        .await?
+        .rows_affected())
 }
 
-async fn one_job(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Option<Job>, StoreError> {
+async fn one_job(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<Job>, StoreError> {
     let row = db.query_one_raw(statement(sql, values)).await?;
-    Ok(row.map(|row| Job::from_query_result(&row, "")).transpose()?)
+    Ok(row
+        .map(|row| Job::from_query_result(&row, ""))
+        .transpose()?)
 }
 
-async fn job_ids(db: &impl ConnectionTrait, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<Vec<JobId>, StoreError> {
-    rows(db, sql, values).await?.iter().map(|row| Ok(row.try_get("", "id")?)).collect()
+async fn job_ids(
+    db: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Vec<JobId>, StoreError> {
+    rows(db, sql, values)
+        .await?
+        .iter()
+        .map(|row| Ok(row.try_get("", "id")?))
+        .collect()
 }
 
 #[async_trait]
@@ -104,12 +146,21 @@ impl JobStore for SqliteJobs {
         Ok(self.time())
     }
 
-    async fn enqueue(&self, tx: &DatabaseTransaction, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError> {
+    async fn enqueue(
+        &self,
+        tx: &DatabaseTransaction,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Enqueued>, StoreError> {
         let ids = self.ids.of(&*self.clock, &jobs);
         enqueue::enqueue(tx, jobs, &ids, self.time()).await
     }
 
-    async fn claim(&self, me: ProcessId, queue: Queue, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+    async fn claim(
+        &self,
+        me: ProcessId,
+        queue: Queue,
+        ids: &[JobId],
+    ) -> Result<Vec<Job>, StoreError> {
         let tx = begin(&self.db).await?;
         let claimed = claim::claim(&tx, me, queue, ids, self.time()).await?;
         tx.commit().await?;
@@ -130,13 +181,22 @@ impl JobStore for SqliteJobs {
         Ok(claimed)
     }
 
-    async fn due(&self, queue: Queue, per_turn: usize, limit: usize, after: OrgId) -> Result<Vec<Due>, StoreError> {
+    async fn due(
+        &self,
+        queue: Queue,
+        per_turn: usize,
+        limit: usize,
+        after: OrgId,
+    ) -> Result<Vec<Due>, StoreError> {
         due::due(&self.db, queue, per_turn, limit, after, self.time()).await
     }
 
     async fn register(&self, me: ProcessId, kind: &str, host: &str) -> Result<(), StoreError> {
         lease::register(&self.db, me, kind, host, self.time()).await?;
-        self.ours.lock().unwrap_or_else(PoisonError::into_inner).insert(me);
+        self.ours
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(me);
         Ok(())
     }
 
@@ -182,34 +242,66 @@ impl JobStore for SqliteJobs {
         settlement: &Settlement,
     ) -> Result<Option<Settled>, StoreError> {
         let successors = self.ids.take(&*self.clock, 1);
-        let settled = settle::settle(tx, std::slice::from_ref(settlement), &successors, self.time()).await?;
+        let settled = settle::settle(
+            tx,
+            std::slice::from_ref(settlement),
+            &successors,
+            self.time(),
+        )
+        .await?;
         Ok(settled.into_iter().next())
     }
 
     async fn rescue(&self, me: ProcessId) -> Result<Rescued, StoreError> {
         let tx = begin(&self.db).await?;
-        let rescued = rescue::rescue(&tx, me, &self.ours(), self.time(), || self.ids.take(&*self.clock, 1)).await?;
+        let rescued = rescue::rescue(&tx, me, &self.ours(), self.time(), || {
+            self.ids.take(&*self.clock, 1)
+        })
+        .await?;
         tx.commit().await?;
         Ok(rescued)
     }
 
-    async fn cancel(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn cancel(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::cancel(tx, org, job, self.time()).await
     }
 
-    async fn retry(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn retry(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::retry(tx, org, job, self.time()).await
     }
 
-    async fn discard(&self, tx: &DatabaseTransaction, org: OrgId, job: JobId) -> Result<Moved, StoreError> {
+    async fn discard(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        job: JobId,
+    ) -> Result<Moved, StoreError> {
         moves::discard(tx, org, job, self.time()).await
     }
 
-    async fn park_queued(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError> {
+    async fn park_queued(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<JobId>, StoreError> {
         park::park_queued(tx, connection).await
     }
 
-    async fn unpark(&self, tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<Due>, StoreError> {
+    async fn unpark(
+        &self,
+        tx: &DatabaseTransaction,
+        connection: ConnectionId,
+    ) -> Result<Vec<Due>, StoreError> {
         park::unpark(tx, connection, self.time()).await
     }
 

@@ -12,7 +12,11 @@ use crate::{
     },
 };
 
-const FIND: &str = concat!("select ", job_columns!(), " from jobs where id = ?1 and turn = ?2");
+const FIND: &str = concat!(
+    "select ",
+    job_columns!(),
+    " from jobs where id = ?1 and turn = ?2"
+);
 
 const CANCEL: &str = concat!(
     "

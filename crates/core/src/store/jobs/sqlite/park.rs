@@ -19,7 +19,10 @@ const UNPARK: &str = "
     update jobs set state = 'queued', run_at = ?2 where connection_id = ?1 and state = 'parked'
     returning id, turn";
 
-pub(super) async fn park_queued(tx: &DatabaseTransaction, connection: ConnectionId) -> Result<Vec<JobId>, StoreError> {
+pub(super) async fn park_queued(
+    tx: &DatabaseTransaction,
+    connection: ConnectionId,
+) -> Result<Vec<JobId>, StoreError> {
     let mut parked = job_ids(tx, PARK, [connection.into()]).await?;
     parked.sort_unstable();
     Ok(parked)
@@ -33,7 +36,12 @@ pub(super) async fn unpark(
     let mut due = rows(tx, UNPARK, [connection.into(), now.into()])
         .await?
         .iter()
-        .map(|row| Ok(Due { job: row.try_get("", "id")?, turn: row.try_get("", "turn")? }))
+        .map(|row| {
+            Ok(Due {
+                job: row.try_get("", "id")?,
+                turn: row.try_get("", "turn")?,
+            })
+        })
         .collect::<Result<Vec<_>, StoreError>>()?;
     due.sort_by_key(|due| due.job);
     Ok(due)

@@ -28,7 +28,12 @@ pub(super) async fn prune(
     limit: u64,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    run(tx, FORGET_SECRETS, [before(now, SEALED_KEPT_AFTER_DEATH).into()]).await?;
+    run(
+        tx,
+        FORGET_SECRETS,
+        [before(now, SEALED_KEPT_AFTER_DEATH).into()],
+    )
+    .await?;
     run(tx, FORGET_PROCESSES, [before(now, older_than).into()]).await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     run(tx, DELETE, [before(now, older_than).into(), limit.into()]).await

@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-const LIVING: &str = "select id, lease_until <= ?1 as expired from processes where ended_at is null order by id";
+const LIVING: &str =
+    "select id, lease_until <= ?1 as expired from processes where ended_at is null order by id";
 
 const RUNNING: &str = "
     select id, leased_by, crashes, again, deadline < ?1 as overdue from jobs
@@ -106,7 +107,11 @@ async fn take(
 ) -> Result<(), StoreError> {
     let crashes = held.crashes + i32::from(charged);
     let quarantined = charged && crashes >= CRASHES_TO_QUARANTINE;
-    let state = if quarantined { JobState::Quarantined } else { JobState::Queued };
+    let state = if quarantined {
+        JobState::Quarantined
+    } else {
+        JobState::Queued
+    };
     let error = quarantined.then(quarantine_text).transpose()?;
     let values = [
         held.job.into(),

@@ -55,7 +55,8 @@ pub(super) async fn settle(
     successors: &[JobId],
     now: DateTime<Utc>,
 ) -> Result<Vec<Settled>, StoreError> {
-    let mut in_order: Vec<(&Settlement, JobId)> = settlements.iter().zip(successors.iter().copied()).collect();
+    let mut in_order: Vec<(&Settlement, JobId)> =
+        settlements.iter().zip(successors.iter().copied()).collect();
     in_order.sort_by_key(|(settlement, _)| settlement.lease.job);
     let mut settled = Vec::with_capacity(in_order.len());
     for (settlement, successor) in in_order {
@@ -83,14 +84,20 @@ async fn settle_one(
         now.into(),
     ];
     let rows = rows(tx, SETTLE, values).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
     let state: JobState = row.try_get("", "state")?;
     let again: bool = row.try_get("", "again")?;
     let successor = (again && state.is_end()).then_some(successor);
     if let Some(successor) = successor {
         insert_successor(tx, settlement.lease.job, successor, now).await?;
     }
-    Ok(Some(Settled { job: settlement.lease.job, state, successor }))
+    Ok(Some(Settled {
+        job: settlement.lease.job,
+        state,
+        successor,
+    }))
 }
 
 /// The same work once more, because it was asked for while it ran.
