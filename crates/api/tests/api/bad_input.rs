@@ -244,6 +244,9 @@ async fn a_cursor_of_another_list_or_of_nobody_is_refused() {
 async fn an_unknown_route_and_an_unknown_method() {
     let desk = desk().await;
     desk.get("/no/such/route").await.problem(404, "not-found");
+    for path in ["//test", "/square/sync", "/jobz"] {
+        desk.get(path).await.problem(404, "not-found");
+    }
     desk.get("/nothing").await.problem(404, "not-found");
     desk.ask(Method::DELETE, "/jobs", None)
         .await

@@ -13,9 +13,9 @@ use patchbay_core::{
     job::{Enqueued, JobKind, NewJob, Queue},
     store::events::NewEvent,
 };
-use patchbay_providers::{Manifest, Mode, PullMode, Stream};
+use patchbay_providers::{Manifest, Mode, PullMode, Stream, SyncArgs};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
@@ -219,14 +219,14 @@ impl<'a> Wanted<'a> {
         let job = |stream: &&Stream| NewJob {
             connection: Some(connection),
             lane: Some(format!("{connection}:{}", stream.key)),
-            args: json!({ "stream": stream.key, "pull": self.pull }),
+            args: args(stream, &self.pull),
             dedupe_key: Some(format!("{connection}:{}:{}", stream.key, self.name)),
             ..caller.job(JobKind::Sync, Queue::Sync)
         };
         self.streams.iter().map(job).collect()
     }
 
-    fn told(&self) -> serde_json::Value {
+    fn told(&self) -> Value {
         let streams: Vec<&str> = self
             .streams
             .iter()
@@ -234,6 +234,14 @@ impl<'a> Wanted<'a> {
             .collect();
         json!({ "streams": streams, "pull": self.pull })
     }
+}
+
+fn args(stream: &Stream, pull: &PullMode) -> Value {
+    let args = SyncArgs {
+        stream: stream.key.clone(),
+        pull: pull.clone(),
+    };
+    serde_json::to_value(args).expect("texts and times are JSON")
 }
 
 fn span_of(
