@@ -34,6 +34,8 @@ pub(super) struct Plan {
     /// Several orgs were seen waiting lately. If not, and none are seen now, the kept slots
     /// are open too.
     pub(super) crowded: bool,
+    /// Wake-ups before this fetch.
+    pub(super) wakes: u64,
 }
 
 impl Plan {

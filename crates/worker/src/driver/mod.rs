@@ -41,6 +41,9 @@ const SETTLES: usize = 2;
 /// How long a few free slots or a few ended jobs wait for company: jobs of one batch tend
 /// to end together, and half a batch costs the database almost as much as a whole one.
 const LINGER: Duration = Duration::from_millis(2);
+/// How often newcomers are looked for while only the slots kept for them are free: the
+/// hints of others keep every waiter awake.
+const NEWCOMERS: Duration = Duration::from_millis(50);
 /// Ended and unsettled jobs beyond this, and no more are claimed: the database is behind.
 const UNSETTLED_MOST: usize = 4 * settle::BATCH;
 /// How long a wait for hints lasts before the list is looked at anyway.
@@ -87,6 +90,10 @@ struct Driver {
     wait: Option<JoinHandle<Result<(), HintsAway>>>,
     /// Hints may be there; false after a pop that found too few.
     hints_likely: bool,
+    /// Wake-ups so far: a pop begun before the last one says nothing about what came with it.
+    wakes: u64,
+    /// When newcomers are looked for again.
+    newcomers_at: Instant,
     /// The last look at the table filled its request: there is more.
     table_has_more: bool,
     table_at: Instant,
@@ -106,6 +113,8 @@ pub(crate) async fn drive(parts: Parts) {
         settle_waits: None,
         wait: None,
         hints_likely: true,
+        wakes: 0,
+        newcomers_at: Instant::now(),
         table_has_more: false,
         table_at: Instant::now(),
         after: OrgId::DEPLOYMENT,
@@ -129,7 +138,7 @@ impl Driver {
                 self.start_wait();
             }
             let ready_for_table = !stopping && self.may_fetch() && self.fetches == 0;
-            let company_by = self.company_by();
+            let look_again_at = self.look_again_at();
             tokio::select! {
                 Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
                 Some(event) = self.ops.next(), if !self.ops.is_empty() => self.handle(event),
@@ -138,7 +147,7 @@ impl Driver {
                     self.waited(waited.unwrap_or_else(|error| Err(HintsAway(error.to_string()))));
                 }
                 () = tokio::time::sleep_until(self.table_at.into()), if ready_for_table => {}
-                () = tokio::time::sleep_until(company_by.unwrap_or(self.table_at).into()), if company_by.is_some() => {}
+                () = tokio::time::sleep_until(look_again_at.unwrap_or(self.table_at).into()), if look_again_at.is_some() => {}
                 changed = self.parts.me.changed(), if !stopping => {
                     if changed.is_err() {
                         // Whoever kept the lease is gone; without it nothing may be claimed.
@@ -150,11 +159,14 @@ impl Driver {
         }
     }
 
-    /// When a small fetch or a small settlement stops waiting for company.
-    fn company_by(&self) -> Option<Instant> {
+    /// When a small fetch or a small settlement stops waiting for company, or newcomers
+    /// are looked for again.
+    fn look_again_at(&self) -> Option<Instant> {
         let fetch = self.fetch_waits.filter(|_| self.fetches == 0 && self.may_fetch());
         let settle = self.settle_waits.filter(|_| self.settles == 0 && !self.ended.is_empty());
-        fetch.into_iter().chain(settle).min().map(|since| since + LINGER)
+        let company = fetch.into_iter().chain(settle).map(|since| since + LINGER);
+        let newcomers = (self.hints_likely && self.fetches == 0 && self.may_fetch()).then_some(self.newcomers_at);
+        company.chain(newcomers.filter(|at| *at > Instant::now())).min()
     }
 
     /// Once more than the process does it: a claim may have come in between.
@@ -189,7 +201,11 @@ impl Driver {
             };
             let Some(me) = *self.parts.me.borrow() else { return };
             let (open, kept) = self.slots.open_and_kept(now);
-            let plan = Plan { me, source, open, kept, busy: self.slots.busy_orgs(), crowded: self.slots.crowded(now) };
+            if source == Source::Hints && open == 0 && now < self.newcomers_at {
+                return;
+            }
+            let (busy, crowded, wakes) = (self.slots.busy_orgs(), self.slots.crowded(now), self.wakes);
+            let plan = Plan { me, source, open, kept, busy, crowded, wakes };
             self.slots.ask(plan.slots());
             self.fetches += 1;
             let ctx = self.parts.ctx.clone();
@@ -218,7 +234,10 @@ impl Driver {
 
     fn waited(&mut self, waited: Result<(), HintsAway>) {
         match waited {
-            Ok(()) => self.hints_likely = true,
+            Ok(()) => {
+                self.wakes += 1;
+                self.hints_likely = true;
+            }
             Err(away) => self.without_hints(&away),
         }
     }
@@ -260,7 +279,11 @@ impl Driver {
                 metrics.claimed_from_hints.add(got);
                 metrics.hints_popped.add(fetched.hints);
                 metrics.hints_stale.add(fetched.hints.saturating_sub(got));
-                self.hints_likely = fetched.hints >= asked;
+                if fetched.hints < asked && fetched.plan.open == 0 {
+                    self.newcomers_at = Instant::now() + jittered(NEWCOMERS);
+                } else if fetched.hints >= asked || fetched.plan.wakes == self.wakes {
+                    self.hints_likely = fetched.hints >= asked;
+                }
             }
             Source::Table { .. } => {
                 metrics.claimed_from_table.add(got);
