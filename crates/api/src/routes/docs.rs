@@ -67,7 +67,8 @@ impl Modify for ApiKey {
     }
 }
 
-/// Adds what is the same for every route with a key: the role it needs, and the refusals.
+/// Adds what follows from the path: a unique name, and for every route with a key the role it
+/// needs and the refusals.
 pub fn finish(document: &mut utoipa::openapi::OpenApi) {
     let paths: Vec<String> = document.paths.paths.keys().cloned().collect();
     for path in paths {
@@ -82,6 +83,7 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi) {
             ("DELETE", &mut item.delete),
         ] {
             let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, &path));
             let method: axum::http::Method = method.parse().expect("the names above are methods");
             let Some(Access::Key(role)) = access::of(&method, &path) else {
                 continue;
@@ -112,6 +114,18 @@ pub fn finish(document: &mut utoipa::openapi::OpenApi) {
             }
         }
     }
+}
+
+/// `get_connections_id_records`: unique, because method and path are.
+fn operation_id(method: &str, path: &str) -> String {
+    let path = path.strip_prefix(access::BASE).unwrap_or(path);
+    let words = path
+        .split(['/', '{', '}', '.', '-'])
+        .filter(|word| !word.is_empty());
+    std::iter::once(method.to_lowercase().as_str())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join("_")
 }
 
 /// The OpenAPI document (3.1).

@@ -6,7 +6,6 @@
 pub mod connections;
 pub mod docs;
 pub mod events;
-pub mod job_events;
 pub mod jobs;
 mod old_paths;
 mod probes;
@@ -57,11 +56,11 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(connections::health::read))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
-        .routes(routes!(jobs::logs))
-        .routes(routes!(job_events::follow))
-        .routes(routes!(jobs::cancel))
-        .routes(routes!(jobs::retry))
-        .routes(routes!(jobs::discard))
+        .routes(routes!(jobs::logs::list))
+        .routes(routes!(jobs::follow::follow))
+        .routes(routes!(jobs::moves::cancel))
+        .routes(routes!(jobs::moves::retry))
+        .routes(routes!(jobs::moves::discard))
         .routes(routes!(stream::follow))
         .routes(routes!(events::list))
         .routes(routes!(stats::read))

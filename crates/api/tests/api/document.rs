@@ -42,3 +42,15 @@ fn every_route_of_the_document_is_in_the_access_table_and_the_other_way_round() 
         .collect();
     assert_eq!(documented, table);
 }
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: Value = serde_json::from_str(&patchbay_api::openapi()).unwrap();
+    let mut names = BTreeSet::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let name = operation["operationId"].as_str().unwrap();
+            assert!(names.insert(name), "{name} is there twice");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use axum::{
 };
 use patchbay_core::ids::JobId;
 
-use super::jobs::{JobView, find};
+use super::{JobView, find};
 use crate::{
     access::Caller,
     extract::Id,

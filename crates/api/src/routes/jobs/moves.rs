@@ -1,0 +1,158 @@
+//! Cancel, retry, discard: what a person can do with a job.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use patchbay_core::{
+    events::EventKind,
+    ids::JobId,
+    job::JobState,
+    store::{events::NewEvent, jobs::Moved},
+};
+
+use super::{JobView, find};
+use crate::{
+    access::Caller,
+    extract::{Body, Id, Query},
+    once::{self, Made},
+    problem::{Kind, Problem, ProblemBody},
+    routes::Empty,
+    state::{Announcement, Api},
+    wait::{Wait, WaitQuery},
+};
+
+/// What a person can do with a job.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Cancel,
+    Retry,
+    Discard,
+}
+
+/// Stops a job: a waiting one never runs, a running one stops within two seconds.
+#[utoipa::path(
+    post, path = "/jobs/{id}/cancel", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It has ended", body = ProblemBody),
+    ),
+)]
+pub async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Cancel, Wait::NO).await
+}
+
+/// Sends a failed or quarantined job back to work: same id, counters reset. `wait` waits for its end.
+#[utoipa::path(
+    post, path = "/jobs/{id}/retry", tag = "jobs",
+    params(("id" = Uuid, Path, description = "The job"), WaitQuery, once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, description = "It has ended within `wait`", body = JobView),
+        (status = 202, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It is not dead", body = ProblemBody),
+    ),
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    Query(wait): Query<WaitQuery>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Retry, Wait::of(&wait)?).await
+}
+
+/// Takes a dead job out of the dead-letter queue; it stays readable.
+#[utoipa::path(
+    post, path = "/jobs/{id}/discard", tag = "jobs", params(("id" = Uuid, Path, description = "The job"), once::Header),
+    request_body(content = Option<Empty>),
+    responses(
+        (status = 200, body = JobView),
+        (status = 404, body = ProblemBody),
+        (status = 409, description = "It is not dead", body = ProblemBody),
+    ),
+)]
+pub async fn discard(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<JobId>,
+    body: Body<Empty>,
+) -> Result<Response, Problem> {
+    grant(&api, &caller, id, &body, Wish::Discard, Wait::NO).await
+}
+
+async fn grant(
+    api: &Api,
+    caller: &Caller,
+    id: JobId,
+    body: &Body<Empty>,
+    wish: Wish,
+    wait: Wait,
+) -> Result<Response, Problem> {
+    let tx = api.store.begin().await?;
+    let mut announcement = Announcement::default();
+    if once::take(api, &tx, caller, &body.once).await?.is_none() {
+        let moved = match wish {
+            Wish::Cancel => api.store.jobs().cancel(&tx, caller.org, id).await?,
+            Wish::Retry => api.store.jobs().retry(&tx, caller.org, id).await?,
+            Wish::Discard => api.store.jobs().discard(&tx, caller.org, id).await?,
+        };
+        let job = match moved {
+            Moved::Done(job) => job,
+            Moved::Refused(job) => return Err(refused(wish, job.state)),
+            Moved::Missing => return Err(Problem::not_found("job")),
+        };
+        let event = match wish {
+            Wish::Cancel => Some(EventKind::JobCancelled),
+            Wish::Retry => Some(EventKind::JobRetried),
+            Wish::Discard => None,
+        };
+        if let Some(kind) = event {
+            let mut event = NewEvent::new(caller.org, kind, caller.actor()).job(id);
+            if let Some(connection) = job.connection_id {
+                event = event.connection(connection);
+            }
+            api.store.record_event(&tx, event).await?;
+        }
+        once::made(api, &tx, caller, &body.once, &Made::Jobs(vec![id])).await?;
+        announcement.job(&job);
+    }
+    tx.commit().await?;
+    api.announce(announcement);
+    let job = find(api, caller, id).await?;
+    match wish {
+        Wish::Cancel | Wish::Discard => Ok(Json(JobView::from(job)).into_response()),
+        Wish::Retry => {
+            let mut jobs = wait.for_jobs(api, vec![job]).await;
+            Ok((jobs.status(), Json(jobs.views.remove(0))).into_response())
+        }
+    }
+}
+
+fn refused(wish: Wish, state: JobState) -> Problem {
+    let state = sea_orm::ActiveEnum::to_value(&state);
+    let detail = match wish {
+        Wish::Cancel => format!(
+            "The job is {state}: it has ended and cannot be cancelled any more. Nothing to do."
+        ),
+        Wish::Retry => format!(
+            "The job is {state}; only failed and quarantined jobs can be retried. Start the work anew where it is needed again."
+        ),
+        Wish::Discard => {
+            format!(
+                "The job is {state}; only failed and quarantined jobs that are not discarded yet can be discarded."
+            )
+        }
+    };
+    Problem::new(Kind::JobState, detail)
+}
