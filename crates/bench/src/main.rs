@@ -38,6 +38,9 @@ struct Cli {
     /// Leave the peers out: their rows say so
     #[arg(long)]
     no_peers: bool,
+    /// Also say in which statements PostgreSQL's time went (slower by some percent)
+    #[arg(long)]
+    statements: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -56,6 +59,7 @@ enum Part {
 /// What every case works with.
 struct Bench {
     quick: bool,
+    statements: bool,
     peers: Peers,
     starts: Arc<Starts>,
 }
@@ -108,6 +112,7 @@ async fn run_cases(cli: Cli) -> Result<ExitCode> {
     let starts = starts::install(&out.join("log"))?;
     let bench = Bench {
         quick: cli.quick,
+        statements: cli.statements,
         peers: Peers::new(cli.cache, cli.no_peers)?,
         starts,
     };

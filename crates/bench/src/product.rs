@@ -96,14 +96,41 @@ impl Home {
         Ok(ids)
     }
 
-    /// What autovacuum does to a table that is minutes old.
+    /// What autovacuum does to a table that is minutes old. No checkpoint: it would make
+    /// PostgreSQL log whole pages in our rows and not in the peers', which queue after theirs.
     pub async fn analyze(&self) -> Result<()> {
         self.store
             .db()
             .execute_unprepared("vacuum (analyze) jobs")
             .await?;
-        self.store.db().execute_unprepared("checkpoint").await?;
         Ok(())
+    }
+
+    /// Begins to count the time of statements, on a server started with `start_counting`.
+    pub async fn count_statements(&self) -> Result<()> {
+        let db = self.store.db();
+        db.execute_unprepared("create extension if not exists pg_stat_statements")
+            .await?;
+        db.execute_unprepared("select pg_stat_statements_reset()")
+            .await?;
+        Ok(())
+    }
+
+    /// The statements that took most since then, each a line.
+    pub async fn statements(&self) -> Result<Vec<String>> {
+        const MOST: &str = "
+            select format('%s ms run, %s ms plan, %s calls, %s rows: %s', round(total_exec_time), round(total_plan_time),
+                          calls, rows, left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 120))
+            from pg_stat_statements order by total_exec_time + total_plan_time desc limit 8";
+        let statement = Statement::from_string(
+            self.store.db().get_database_backend(),
+            MOST,
+        );
+        let rows = self.store.db().query_all_raw(statement).await?;
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get_by_index(0))
+            .collect::<Result<_, _>>()?)
     }
 
     /// A number that a query answers.

@@ -34,7 +34,8 @@ pub struct Budget {
     pub what: String,
     /// `None`: it could not be measured.
     pub got: Option<f64>,
-    pub floor: f64,
+    /// `None`: only an aim is set.
+    pub floor: Option<f64>,
     pub aim: f64,
     pub unit: &'static str,
     /// Whether less is better.
@@ -53,10 +54,11 @@ impl Budget {
                 got >= limit
             }
         };
-        match (reaches(self.aim), reaches(self.floor)) {
+        match (reaches(self.aim), self.floor.map(reaches)) {
             (true, _) => "aim reached",
-            (false, true) => "floor reached",
-            (false, false) => "BELOW THE FLOOR",
+            (false, Some(true)) => "floor reached",
+            (false, Some(false)) => "BELOW THE FLOOR",
+            (false, None) => "below the aim",
         }
     }
 }
@@ -117,7 +119,9 @@ impl Report {
                     budget.got.map_or("-".to_owned(), |got| {
                         format!("{}{}", figure(got), budget.unit)
                     }),
-                    format!("{sign} {}{}", figure(budget.floor), budget.unit),
+                    budget.floor.map_or("-".to_owned(), |floor| {
+                        format!("{sign} {}{}", figure(floor), budget.unit)
+                    }),
                     format!("{sign} {}{}", figure(budget.aim), budget.unit),
                     budget.verdict().to_owned(),
                 ]
@@ -194,7 +198,7 @@ mod tests {
         let budget = |got, at_most| Budget {
             what: "it".into(),
             got,
-            floor: 2.0,
+            floor: Some(2.0),
             aim: 3.0,
             unit: "x",
             at_most,
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(budget(Some(1.9), false).verdict(), "BELOW THE FLOOR");
         assert_eq!(budget(None, false).verdict(), "not measured");
         let slower = Budget {
-            floor: 8.0,
+            floor: Some(8.0),
             aim: 3.0,
             ..budget(Some(5.0), true)
         };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Bench,
-    measure::rate,
+    measure::{cpu_seconds, cpu_seconds_with_children, rate},
     peers::{Peer, number, text, title},
     product::{Crew, ENQUEUE_BATCH, Home, Place, nothing},
     servers::{Fsync, Postgres, Redis},
@@ -23,7 +23,11 @@ const COMPARED: usize = 500;
 
 pub async fn run(bench: &Bench) -> Result<Report> {
     let jobs = bench.number(100_000, 20_000);
-    let postgres = Postgres::start()?;
+    let postgres = if bench.statements {
+        Postgres::start_counting()?
+    } else {
+        Postgres::start()?
+    };
     let redis = Redis::start(Fsync::Everysec)?;
     let mut report = Report::new(
         "drain",
@@ -47,7 +51,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
 
     let mut ours = Vec::new();
     for slots in SLOTS {
-        let row = drain(&postgres, &redis, jobs, slots).await?;
+        let row = drain(&postgres, &redis, jobs, slots, bench.statements).await?;
         ours.push((slots, row));
     }
     let compared = ours
@@ -77,7 +81,13 @@ pub async fn run(bench: &Bench) -> Result<Report> {
 }
 
 /// One run of ours on a fresh database.
-async fn drain(postgres: &Postgres, redis: &Redis, jobs: usize, slots: usize) -> Result<Value> {
+async fn drain(
+    postgres: &Postgres,
+    redis: &Redis,
+    jobs: usize,
+    slots: usize,
+    statements: bool,
+) -> Result<Value> {
     redis.flush()?;
     let place = Place {
         database: postgres.empty("patchbay").await?,
@@ -88,10 +98,15 @@ async fn drain(postgres: &Postgres, redis: &Redis, jobs: usize, slots: usize) ->
     home.enqueue(org, Queue::Sync, jobs, nothing()).await?;
     home.analyze().await?;
     let mut crew = Crew::ready(&home.place, Queue::Sync, slots).await?;
+    if statements {
+        home.count_statements().await?;
+    }
     let before = redis.time()?;
+    let cpu = Cpu::now(postgres);
     let start = crew.go();
     let complete = crew.wait_for(jobs, WITHIN).await;
     let took = start.elapsed();
+    let cpu = Cpu::now(postgres).per_job_since(&cpu, jobs);
     let (redis_us, redis_cpu_us) = redis.time()?.per_job_since(before, jobs);
     let finished = usize::try_from(crew.succeeded())?;
     let counters: Vec<_> = crew
@@ -101,6 +116,12 @@ async fn drain(postgres: &Postgres, redis: &Redis, jobs: usize, slots: usize) ->
         .filter(|(_, count)| *count > 0)
         .collect();
     crew.stop().await?;
+    if statements {
+        eprintln!(
+            "bench:   {slots} slots\n  {}",
+            home.statements().await?.join("\n  ")
+        );
+    }
     if complete {
         let recorded = home
             .number("select count(*) from jobs where state = 'succeeded'")
@@ -113,9 +134,34 @@ async fn drain(postgres: &Postgres, redis: &Redis, jobs: usize, slots: usize) ->
     Ok(json!({
         "jobs": jobs, "finished": finished, "complete": complete, "slots": slots,
         "seconds": took.as_secs_f64(), "per_second": rate(finished, took),
+        "worker_cpu_us_per_job": cpu.worker, "postgres_cpu_us_per_job": cpu.postgres,
         "redis_us_per_job": redis_us, "redis_cpu_us_per_job": redis_cpu_us,
         "finished_jobs": "kept", "counters": counters.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
     }))
+}
+
+/// Processor time, in microseconds.
+struct Cpu {
+    /// Of this process: worker and scheduler, with the benchmark's own waiting.
+    worker: f64,
+    /// Of all of PostgreSQL's.
+    postgres: f64,
+}
+
+impl Cpu {
+    fn now(postgres: &Postgres) -> Self {
+        Self {
+            worker: cpu_seconds(std::process::id()) * 1e6,
+            postgres: cpu_seconds_with_children(postgres.pid()) * 1e6,
+        }
+    }
+
+    fn per_job_since(&self, before: &Self, jobs: usize) -> Self {
+        Self {
+            worker: (self.worker - before.worker) / jobs as f64,
+            postgres: (self.postgres - before.postgres) / jobs as f64,
+        }
+    }
 }
 
 /// Rates of the peers that a budget names.
@@ -215,7 +261,7 @@ fn add(
 }
 
 fn budgets(compared: f64, peers: &Beside) -> Vec<Budget> {
-    let over = |what: &str, peer: Option<f64>, floor: f64, aim: f64| Budget {
+    let over = |what: &str, peer: Option<f64>, floor: Option<f64>, aim: f64| Budget {
         what: format!("{COMPARED} slots over {what}"),
         got: peer.map(|rate| compared / rate),
         floor,
@@ -227,20 +273,20 @@ fn budgets(compared: f64, peers: &Beside) -> Vec<Budget> {
         over(
             "BullMQ everysec, completed kept",
             peers.bullmq_everysec,
-            0.6,
+            Some(0.6),
             1.2,
         ),
-        over("awa", peers.awa, 1.0, 1.0),
+        over("awa", peers.awa, Some(1.0), 1.0),
         over(
             "graphile-worker localQueue 500",
             peers.graphile_500,
-            0.0,
+            None,
             1.2,
         ),
         over(
             "graphile-worker localQueue 5,000",
             peers.graphile_5000,
-            0.0,
+            None,
             0.5,
         ),
     ]

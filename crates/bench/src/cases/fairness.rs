@@ -94,7 +94,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "p99 start, loaded over alone".to_owned(),
         got: Some(ratio),
-        floor: 2.0,
+        floor: Some(2.0),
         aim: 1.3,
         unit: "x",
         at_most: true,

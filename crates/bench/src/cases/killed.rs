@@ -69,7 +69,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "p99".to_owned(),
         got: Some(p99),
-        floor: 8.0,
+        floor: Some(8.0),
         aim: 3.0,
         unit: " s",
         at_most: true,

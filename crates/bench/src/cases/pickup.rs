@@ -105,7 +105,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "p50 over two raw commits".to_owned(),
         got: Some(p50 - 2.0 * commit_p50),
-        floor: 5.0,
+        floor: Some(5.0),
         aim: 1.0,
         unit: " ms",
         at_most: true,

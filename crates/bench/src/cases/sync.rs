@@ -92,7 +92,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "records/s into PostgreSQL".to_owned(),
         got: Some(number(&into_postgres, "per_second")),
-        floor: 15_000.0,
+        floor: Some(15_000.0),
         aim: 50_000.0,
         unit: "",
         at_most: false,

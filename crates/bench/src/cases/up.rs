@@ -77,7 +77,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "ready, empty folder".to_owned(),
         got: Some(first),
-        floor: 1.0,
+        floor: Some(1.0),
         aim: 0.3,
         unit: " s",
         at_most: true,
@@ -85,7 +85,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     report.budget(Budget {
         what: "idle resident memory".to_owned(),
         got: memory.map(|memory| memory.now_mb),
-        floor: 60.0,
+        floor: Some(60.0),
         aim: 30.0,
         unit: " MB",
         at_most: true,
