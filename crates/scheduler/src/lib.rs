@@ -45,8 +45,19 @@ pub struct SchedulerDeps {
 impl SchedulerDeps {
     /// A scheduler of its own or within another process.
     #[must_use]
-    pub fn new(store: Store, hints: Arc<dyn Hints>, clock: Arc<dyn Clock>, identity: Identity) -> Self {
-        Self { store, hints, clock, identity, reports: Arc::default() }
+    pub fn new(
+        store: Store,
+        hints: Arc<dyn Hints>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            store,
+            hints,
+            clock,
+            identity,
+            reports: Arc::default(),
+        }
     }
 }
 
@@ -60,7 +71,11 @@ pub async fn run(deps: SchedulerDeps, shutdown: CancellationToken) {
     };
     let mut duties = JoinSet::new();
     for duty in tasks::all(&deps, me, &me_reader) {
-        duties.spawn(tasks::repeat(duty, Arc::clone(&deps.reports), shutdown.clone()));
+        duties.spawn(tasks::repeat(
+            duty,
+            Arc::clone(&deps.reports),
+            shutdown.clone(),
+        ));
     }
     while let Some(ended) = duties.join_next().await {
         if let Err(error) = ended {

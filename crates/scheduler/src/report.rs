@@ -31,11 +31,20 @@ impl Reports {
     /// The records as they are now.
     #[must_use]
     pub fn all(&self) -> BTreeMap<&'static str, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether the duty's previous run had failed.
-    pub(crate) fn note(&self, duty: &'static str, began: Instant, lag: Duration, outcome: &Result<u64, String>) -> bool {
+    pub(crate) fn note(
+        &self,
+        duty: &'static str,
+        began: Instant,
+        lag: Duration,
+        outcome: &Result<u64, String>,
+    ) -> bool {
         let mut reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let report = reports.entry(duty).or_default();
         let had_failed = report.last_error.is_some();

@@ -37,7 +37,10 @@ pub(crate) struct QueueBackend {
 }
 
 impl QueueBackend {
-    pub(crate) fn new(claimed: UnboundedReceiver<Arc<JobRun>>, finished: UnboundedSender<Finished>) -> Self {
+    pub(crate) fn new(
+        claimed: UnboundedReceiver<Arc<JobRun>>,
+        finished: UnboundedSender<Finished>,
+    ) -> Self {
         Self { claimed, finished }
     }
 }
@@ -46,7 +49,11 @@ impl Backend for QueueBackend {
     type Task = Task<Arc<JobRun>>;
     type Error = Infallible;
 
-    fn poll_ready(&mut self, _: &mut Polling<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut Polling<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -55,11 +62,17 @@ impl Backend for QueueBackend {
         cx: &mut Polling<'_>,
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        self.claimed.poll_recv(cx).map(|run| run.map(|run| Ok(Task::new(run))))
+        self.claimed
+            .poll_recv(cx)
+            .map(|run| run.map(|run| Ok(Task::new(run))))
     }
 
     /// The driver closes only when every run is settled, so nothing is left to flush.
-    fn poll_close(&mut self, _: &mut Polling<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_close(
+        &mut self,
+        _: &mut Polling<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 }
@@ -88,7 +101,10 @@ impl<S> Layer<S> for CompletionLayer {
     type Service = Completion<S>;
 
     fn layer(&self, inner: S) -> Completion<S> {
-        Completion { inner, finished: self.0.clone() }
+        Completion {
+            inner,
+            finished: self.0.clone(),
+        }
     }
 }
 
@@ -117,7 +133,9 @@ where
         let finished = self.finished.clone();
         let body = self.inner.call(task);
         Box::pin(async move {
-            let ended = body.await.unwrap_or_else(|error| Ended::Panicked(panic_text(&error.into())));
+            let ended = body
+                .await
+                .unwrap_or_else(|error| Ended::Panicked(panic_text(&error.into())));
             if finished.send(Finished { run, ended }).is_err() {
                 tracing::debug!("a body ended after its driver: the process is leaving");
             }

@@ -37,7 +37,11 @@ impl Book {
 
     /// The leases to renew: all but those already known to be lost.
     pub(crate) fn held(&self) -> Vec<Lease> {
-        self.runs().values().filter(|run| run.stopped() != Some(StopReason::Lost)).map(|run| run.lease).collect()
+        self.runs()
+            .values()
+            .filter(|run| run.stopped() != Some(StopReason::Lost))
+            .map(|run| run.lease)
+            .collect()
     }
 
     /// The runs of these leases that still run.
@@ -45,18 +49,28 @@ impl Book {
         let runs = self.runs();
         leases
             .iter()
-            .filter_map(|lease| runs.get(&lease.job).filter(|run| run.lease == *lease && !run.has_ended()))
+            .filter_map(|lease| {
+                runs.get(&lease.job)
+                    .filter(|run| run.lease == *lease && !run.has_ended())
+            })
             .cloned()
             .collect()
     }
 
     /// Every run that still runs.
     pub(crate) fn all_running(&self) -> Vec<Arc<JobRun>> {
-        self.runs().values().filter(|run| !run.has_ended()).cloned().collect()
+        self.runs()
+            .values()
+            .filter(|run| !run.has_ended())
+            .cloned()
+            .collect()
     }
 
     /// A run that is deaf to its deadline.
     pub(crate) fn deaf(&self, now: Instant) -> Option<Arc<JobRun>> {
-        self.runs().values().find(|run| !run.has_ended() && now > run.ends_by + DEAF_AFTER).cloned()
+        self.runs()
+            .values()
+            .find(|run| !run.has_ended() && now > run.ends_by + DEAF_AFTER)
+            .cloned()
     }
 }

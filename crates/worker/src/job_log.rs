@@ -43,13 +43,21 @@ struct State {
 
 impl fmt::Debug for JobLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobLog").field("job", &self.job).field("attempt", &self.attempt).finish_non_exhaustive()
+        f.debug_struct("JobLog")
+            .field("job", &self.job)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }
 
 impl JobLog {
     pub(crate) fn new(job: JobId, attempt: i32, store: Store) -> Self {
-        Self { job, attempt, store, state: Mutex::default() }
+        Self {
+            job,
+            attempt,
+            store,
+            state: Mutex::default(),
+        }
     }
 
     /// From now on this text is blanked out of every line.
@@ -87,7 +95,9 @@ impl JobLog {
                 fields: scrub_fields(&fields, &state.secrets),
             };
             state.waiting.push(line);
-            state.last_write.is_none_or(|at| at.elapsed() >= WRITE_EVERY)
+            state
+                .last_write
+                .is_none_or(|at| at.elapsed() >= WRITE_EVERY)
         };
         if due {
             self.flush().await;
@@ -117,13 +127,19 @@ impl JobLog {
 }
 
 fn scrub(text: &str, secrets: &[Secret]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), BLANK))
+    secrets.iter().fold(text.to_owned(), |text, secret| {
+        text.replace(secret.expose(), BLANK)
+    })
 }
 
 fn scrub_fields(fields: &Value, secrets: &[Secret]) -> Value {
     let scrubbed = scrub_value(fields, secrets);
     let length = scrubbed.to_string().chars().count();
-    if length > FIELDS_CHARS { json!({ "left_out_chars": length }) } else { scrubbed }
+    if length > FIELDS_CHARS {
+        json!({ "left_out_chars": length })
+    } else {
+        scrubbed
+    }
 }
 
 /// In the parsed value, not its text, where JSON escapes could hide a secret.
@@ -131,9 +147,17 @@ fn scrub_value(value: &Value, secrets: &[Secret]) -> Value {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         Value::String(text) => Value::String(scrub(text, secrets)),
-        Value::Array(items) => Value::Array(items.iter().map(|item| scrub_value(item, secrets)).collect()),
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| scrub_value(item, secrets))
+                .collect(),
+        ),
         Value::Object(fields) => Value::Object(
-            fields.iter().map(|(name, field)| (scrub(name, secrets), scrub_value(field, secrets))).collect(),
+            fields
+                .iter()
+                .map(|(name, field)| (scrub(name, secrets), scrub_value(field, secrets)))
+                .collect(),
         ),
     }
 }
@@ -152,9 +176,15 @@ mod tests {
     #[test]
     fn a_secret_is_blanked_in_messages_and_in_every_depth_of_the_fields() {
         let secrets = [Secret::new("sq0-\"secret\"".to_owned())];
-        assert_eq!(scrub("token sq0-\"secret\" refused", &secrets), "token •••• refused");
+        assert_eq!(
+            scrub("token sq0-\"secret\" refused", &secrets),
+            "token •••• refused"
+        );
         let fields = json!({ "a": [{ "b": "x sq0-\"secret\" y" }], "n": 1 });
-        assert_eq!(scrub_fields(&fields, &secrets), json!({ "a": [{ "b": "x •••• y" }], "n": 1 }));
+        assert_eq!(
+            scrub_fields(&fields, &secrets),
+            json!({ "a": [{ "b": "x •••• y" }], "n": 1 })
+        );
     }
 
     #[test]

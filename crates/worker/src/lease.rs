@@ -53,7 +53,10 @@ pub fn own_connection(url: String, ctx: &Context) -> Connect {
             if store.db().get_database_backend() == DbBackend::Sqlite {
                 return Ok(store);
             }
-            let options = ConnectOptions { max_connections: 1, application_name: "patchbay-lease".to_owned() };
+            let options = ConnectOptions {
+                max_connections: 1,
+                application_name: "patchbay-lease".to_owned(),
+            };
             Ok(Store::new(connect(&url, options).await?, clock))
         }
         .boxed()
@@ -91,7 +94,9 @@ pub(crate) struct Keeper {
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Keeper")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,19 +112,25 @@ impl Keeper {
     /// Starts the thread. The receiver gets the jobs that were released at the end.
     pub(crate) fn start(self) -> std::io::Result<tokio::sync::oneshot::Receiver<Vec<JobId>>> {
         let (left, released) = tokio::sync::oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("patchbay-lease".to_owned()).spawn(move || {
-            let jobs = runtime.block_on(self.keep());
-            if left.send(jobs).is_err() {
-                tracing::debug!("nobody waited for the lease to be given back");
-            }
-        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("patchbay-lease".to_owned())
+            .spawn(move || {
+                let jobs = runtime.block_on(self.keep());
+                if left.send(jobs).is_err() {
+                    tracing::debug!("nobody waited for the lease to be given back");
+                }
+            })?;
         Ok(released)
     }
 
     async fn keep(self) -> Vec<JobId> {
         loop {
-            let Some((store, me)) = self.register().await else { return Vec::new() };
+            let Some((store, me)) = self.register().await else {
+                return Vec::new();
+            };
             self.me.send_replace(Some(me));
             let (store, over) = self.renew_until_over(store, me).await;
             self.me.send_replace(None);
@@ -141,14 +152,20 @@ impl Keeper {
             let me = ProcessId::new(&*self.clock);
             let registered = async {
                 let store = (self.connect)().await?;
-                store.jobs().register(me, &self.identity.kind, &self.identity.host).await?;
+                store
+                    .jobs()
+                    .register(me, &self.identity.kind, &self.identity.host)
+                    .await?;
                 Ok::<_, NotRegistered>(store)
             };
             match timeout(RENEW_WITHIN, registered).await {
                 Ok(Ok(store)) => return Some((store, me)),
                 outcome if !complained => {
                     complained = true;
-                    tracing::warn!(?outcome, "the process could not register with the database; it tries on");
+                    tracing::warn!(
+                        ?outcome,
+                        "the process could not register with the database; it tries on"
+                    );
                 }
                 outcome => tracing::debug!(?outcome, "still not registered"),
             }

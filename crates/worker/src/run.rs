@@ -10,9 +10,10 @@ use std::{
 };
 
 use patchbay_core::{
-    entities::job::Model as Job,
+    entities::{connection, job::Model as Job},
     failure::{Failure, FailureKind},
     hints::{Hints, Signal},
+    ids::{ConnectionId, OrgId},
     job::{JobError, Lease, Next, Settle, Settlement},
     progress::Progress,
     store::{Store, StoreError, jobs::Settled},
@@ -49,7 +50,10 @@ pub enum FenceError {
 impl From<FenceError> for JobError {
     fn from(error: FenceError) -> Self {
         match error {
-            FenceError::LeaseLost => Self { next: Next::Release, failure: stopped_failure(StopReason::Lost) },
+            FenceError::LeaseLost => Self {
+                next: Next::Release,
+                failure: stopped_failure(StopReason::Lost),
+            },
             FenceError::Store(error) => error.into(),
         }
     }
@@ -82,7 +86,10 @@ impl JobRun {
     /// A run of a claimed job. Tests call bodies with it.
     #[must_use]
     pub fn new(job: Job, store: Store, hints: Arc<dyn Hints>) -> Self {
-        let lease = Lease { job: job.id, epoch: job.lease_epoch };
+        let lease = Lease {
+            job: job.id,
+            epoch: job.lease_epoch,
+        };
         let log = JobLog::new(job.id, job.attempt + 1, store.clone());
         let timeout = Duration::from_secs(u64::try_from(job.timeout_s).unwrap_or(0));
         Self {
@@ -108,6 +115,26 @@ impl JobRun {
     /// [`FenceError::LeaseLost`]: stop; nothing may be written any more.
     pub async fn begin_fenced(&self) -> Result<DatabaseTransaction, FenceError> {
         let tx = self.store.begin().await?;
+        self.fence(tx).await
+    }
+
+    /// The same with the row of the job's connection held as well. Connection before job is
+    /// the order that every transaction takes which needs both: the API holds a connection
+    /// while it cancels its jobs, and the other way round the two would wait for each other.
+    ///
+    /// # Errors
+    /// As [`Self::begin_fenced`].
+    pub async fn begin_fenced_on(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<(DatabaseTransaction, Option<connection::Model>), FenceError> {
+        let tx = self.store.begin().await?;
+        let row = self.store.lock_connection(&tx, org, connection).await?;
+        Ok((self.fence(tx).await?, row))
+    }
+
+    async fn fence(&self, tx: DatabaseTransaction) -> Result<DatabaseTransaction, FenceError> {
         if self.store.jobs().fence(&tx, self.lease).await? {
             return Ok(tx);
         }
@@ -127,7 +154,10 @@ impl JobRun {
         progress: &Progress,
         cursor: Option<&Value>,
     ) -> Result<(), StoreError> {
-        self.store.jobs().checkpoint(tx, self.lease, progress, cursor).await
+        self.store
+            .jobs()
+            .checkpoint(tx, self.lease, progress, cursor)
+            .await
     }
 
     /// Within a fenced transaction: ends the job with success, so that its result and what
@@ -136,8 +166,18 @@ impl JobRun {
     ///
     /// # Errors
     /// [`FenceError::LeaseLost`], or the database refused.
-    pub async fn succeed_in(&self, tx: &DatabaseTransaction, result: &Value) -> Result<(), FenceError> {
-        self.settle_in(tx, Settle::Succeed { result: result.clone() }).await
+    pub async fn succeed_in(
+        &self,
+        tx: &DatabaseTransaction,
+        result: &Value,
+    ) -> Result<(), FenceError> {
+        self.settle_in(
+            tx,
+            Settle::Succeed {
+                result: result.clone(),
+            },
+        )
+        .await
     }
 
     /// The same for any other end. Commit, then return an error that says the same.
@@ -145,8 +185,16 @@ impl JobRun {
     /// # Errors
     /// [`FenceError::LeaseLost`], or the database refused.
     pub async fn settle_in(&self, tx: &DatabaseTransaction, end: Settle) -> Result<(), FenceError> {
-        let settlement = Settlement { lease: self.lease, end };
-        let settled = self.store.jobs().settle_in(tx, &settlement).await?.ok_or(FenceError::LeaseLost)?;
+        let settlement = Settlement {
+            lease: self.lease,
+            end,
+        };
+        let settled = self
+            .store
+            .jobs()
+            .settle_in(tx, &settlement)
+            .await?
+            .ok_or(FenceError::LeaseLost)?;
         // A body settles once; a second settlement found no lease and did not get here.
         self.settled.get_or_init(|| settled);
         Ok(())
@@ -156,7 +204,14 @@ impl JobRun {
     /// by themselves every few seconds.
     pub async fn signal(&self) {
         let Some(org) = self.job.org_id else { return };
-        if let Err(away) = self.hints.signal(Signal::Job { org, job: self.job.id }).await {
+        if let Err(away) = self
+            .hints
+            .signal(Signal::Job {
+                org,
+                job: self.job.id,
+            })
+            .await
+        {
             tracing::debug!(%away, job = %self.job.id, "signal not sent");
         }
     }
@@ -172,7 +227,10 @@ impl JobRun {
     #[must_use]
     pub fn released(&self) -> JobError {
         let reason = self.stopped().unwrap_or(StopReason::Shutdown);
-        JobError { next: Next::Release, failure: stopped_failure(reason) }
+        JobError {
+            next: Next::Release,
+            failure: stopped_failure(reason),
+        }
     }
 
     /// Asks the body to stop. The first reason stays.
@@ -197,16 +255,20 @@ impl JobRun {
 
 pub(crate) fn stopped_failure(reason: StopReason) -> Failure {
     match reason {
-        StopReason::Lost => {
-            Failure::new(FailureKind::Internal, "the job was cancelled or taken over while it ran", "Nothing to do.")
-        }
+        StopReason::Lost => Failure::new(
+            FailureKind::Internal,
+            "the job was cancelled or taken over while it ran",
+            "Nothing to do.",
+        ),
         StopReason::Deadline => Failure::new(
             FailureKind::Deadline,
             "the job ran past its deadline and was stopped",
             "Ask for less in one job, or raise its timeout.",
         ),
-        StopReason::Shutdown => {
-            Failure::new(FailureKind::Internal, "the worker stopped; the job goes on elsewhere", "Nothing to do.")
-        }
+        StopReason::Shutdown => Failure::new(
+            FailureKind::Internal,
+            "the worker stopped; the job goes on elsewhere",
+            "Nothing to do.",
+        ),
     }
 }

@@ -53,14 +53,22 @@ pub struct WorkerDeps {
 
 impl std::fmt::Debug for WorkerDeps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WorkerDeps").field("kind", &self.kind).field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("WorkerDeps")
+            .field("kind", &self.kind)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
     }
 }
 
 impl WorkerDeps {
     /// A worker with the usual patience.
     #[must_use]
-    pub fn new(context: Context, connect: Connect, kind: impl Into<String>, host: impl Into<String>) -> Self {
+    pub fn new(
+        context: Context,
+        connect: Connect,
+        kind: impl Into<String>,
+        host: impl Into<String>,
+    ) -> Self {
         Self {
             context,
             connect,
@@ -106,7 +114,10 @@ pub async fn run(
     let leave = CancellationToken::new();
     let left = Keeper {
         connect: deps.connect,
-        identity: Identity { kind: deps.kind, host: deps.host },
+        identity: Identity {
+            kind: deps.kind,
+            host: deps.host,
+        },
         clock: Arc::clone(&deps.context.clock),
         book: Arc::clone(&book),
         metrics: Arc::clone(&deps.metrics),
@@ -152,9 +163,13 @@ pub async fn run(
     }
     leave.cancel();
     match timeout(LEAVE_WITHIN, left).await {
-        Ok(Ok(jobs)) if !jobs.is_empty() => tracing::info!(jobs = jobs.len(), "unfinished jobs were given back"),
+        Ok(Ok(jobs)) if !jobs.is_empty() => {
+            tracing::info!(jobs = jobs.len(), "unfinished jobs were given back")
+        }
         Ok(_) => {}
-        Err(_) => tracing::warn!("the lease was not given back in time; the rescue will take its jobs"),
+        Err(_) => {
+            tracing::warn!("the lease was not given back in time; the rescue will take its jobs")
+        }
     }
     ended
 }
@@ -181,12 +196,20 @@ fn serve(
         .catch_panic()
         .build(body)
         .run()
-        .map_err(move |error| WorkerError::Ended { queue: queue.name(), why: error.to_string() })
+        .map_err(move |error| WorkerError::Ended {
+            queue: queue.name(),
+            why: error.to_string(),
+        })
         .boxed()
 }
 
 /// Returns when everything is settled, or it is time to go anyway.
-async fn wind_down(book: &Book, mut drivers: JoinSet<()>, stop_within: Duration, hurry: &CancellationToken) {
+async fn wind_down(
+    book: &Book,
+    mut drivers: JoinSet<()>,
+    stop_within: Duration,
+    hurry: &CancellationToken,
+) {
     for run in book.all_running() {
         run.stop_for(StopReason::Shutdown);
     }
@@ -198,7 +221,10 @@ async fn wind_down(book: &Book, mut drivers: JoinSet<()>, stop_within: Duration,
         () = hurry.cancelled() => {}
     }
     let unfinished = book.all_running();
-    tracing::info!(jobs = unfinished.len(), "bodies that have not stopped are dropped");
+    tracing::info!(
+        jobs = unfinished.len(),
+        "bodies that have not stopped are dropped"
+    );
     for run in unfinished {
         run.abandon.cancel();
     }
@@ -210,7 +236,13 @@ async fn wind_down(book: &Book, mut drivers: JoinSet<()>, stop_within: Duration,
 fn early_end(ended: Result<Result<(), WorkerError>, tokio::task::JoinError>) -> WorkerError {
     match ended {
         Ok(Err(error)) => error,
-        Ok(Ok(())) => WorkerError::Ended { queue: "?", why: "it stopped by itself".to_owned() },
-        Err(error) => WorkerError::Ended { queue: "?", why: error.to_string() },
+        Ok(Ok(())) => WorkerError::Ended {
+            queue: "?",
+            why: "it stopped by itself".to_owned(),
+        },
+        Err(error) => WorkerError::Ended {
+            queue: "?",
+            why: error.to_string(),
+        },
     }
 }

@@ -16,7 +16,13 @@ async fn no_more_jobs_are_claimed_than_slots_are_free() {
     worker.until_begun(3).await;
     assert_eq!(stage.count_in(&jobs, JobState::Running).await, 3);
     let tx = stage.ctx.store.begin().await.unwrap();
-    stage.ctx.store.jobs().cancel(&tx, org, jobs[0]).await.unwrap();
+    stage
+        .ctx
+        .store
+        .jobs()
+        .cancel(&tx, org, jobs[0])
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     worker.until_begun(4).await;
     assert_eq!(stage.count_in(&jobs, JobState::Running).await, 3);

@@ -53,12 +53,20 @@ impl MemoryHints {
     /// Empty rings.
     #[must_use]
     pub fn new() -> Self {
-        let queues = Queue::ALL.into_iter().map(|queue| (queue, Waiting::default())).collect();
-        Self { queues, signals: broadcast::Sender::new(SIGNALS_KEPT) }
+        let queues = Queue::ALL
+            .into_iter()
+            .map(|queue| (queue, Waiting::default()))
+            .collect();
+        Self {
+            queues,
+            signals: broadcast::Sender::new(SIGNALS_KEPT),
+        }
     }
 
     fn waiting(&self, queue: Queue) -> &Waiting {
-        self.queues.get(&queue).expect("`new` makes a ring for every queue")
+        self.queues
+            .get(&queue)
+            .expect("`new` makes a ring for every queue")
     }
 }
 
@@ -91,12 +99,16 @@ impl Ring {
         let mut due = Vec::new();
         let mut passed_over = VecDeque::new();
         while due.len() < limit {
-            let Some(turn) = self.turns.pop_front() else { break };
+            let Some(turn) = self.turns.pop_front() else {
+                break;
+            };
             if skip.contains(&turn) {
                 passed_over.push_back(turn);
                 continue;
             }
-            let Some(list) = self.lists.get_mut(&turn) else { continue };
+            let Some(list) = self.lists.get_mut(&turn) else {
+                continue;
+            };
             if let Some(job) = list.ids.pop_front() {
                 list.present.remove(&job);
                 due.push(Due { job, turn });
@@ -130,12 +142,18 @@ impl Hints for MemoryHints {
         let mut ring = waiting.ring();
         let due = ring.pop(limit, skip);
         waiting.wake_where_hints_are_left(&ring);
-        Ok(Popped { due, several_wait: ring.turns.len() > 1 })
+        Ok(Popped {
+            due,
+            several_wait: ring.turns.len() > 1,
+        })
     }
 
     async fn wait(&self, queue: Queue, patience: Duration) -> Result<(), HintsAway> {
         // Running out of patience and being woken mean the same: look.
-        if tokio::time::timeout(patience, self.waiting(queue).came.notified()).await.is_err() {
+        if tokio::time::timeout(patience, self.waiting(queue).came.notified())
+            .await
+            .is_err()
+        {
             tracing::trace!(queue = queue.name(), "no hint came");
         }
         Ok(())
@@ -143,7 +161,10 @@ impl Hints for MemoryHints {
 
     async fn depth(&self, queue: Queue, orgs: &[OrgId]) -> Result<Vec<usize>, HintsAway> {
         let ring = self.waiting(queue).ring();
-        Ok(orgs.iter().map(|org| ring.lists.get(org).map_or(0, |list| list.ids.len())).collect())
+        Ok(orgs
+            .iter()
+            .map(|org| ring.lists.get(org).map_or(0, |list| list.ids.len()))
+            .collect())
     }
 
     async fn signal_all(&self, signals: &[Signal]) -> Result<(), HintsAway> {

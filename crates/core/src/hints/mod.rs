@@ -36,7 +36,10 @@ pub enum Signal {
     /// Its state or progress changed.
     Job { org: OrgId, job: JobId },
     /// Its status, health or config changed.
-    Connection { org: OrgId, connection: ConnectionId },
+    Connection {
+        org: OrgId,
+        connection: ConnectionId,
+    },
 }
 
 /// Where hints wait. Object-safe, so that worker code has no generics.

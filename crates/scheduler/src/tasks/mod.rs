@@ -62,7 +62,11 @@ pub(crate) fn all(
 }
 
 /// Runs a duty on time until shutdown. A failure is told once, and once more when it is over.
-pub(crate) async fn repeat(mut duty: Box<dyn Duty>, reports: Arc<Reports>, shutdown: CancellationToken) {
+pub(crate) async fn repeat(
+    mut duty: Box<dyn Duty>,
+    reports: Arc<Reports>,
+    shutdown: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(duty.every());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

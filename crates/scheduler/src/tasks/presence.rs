@@ -17,8 +17,16 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    pub(super) fn new(deps: &SchedulerDeps, host: String, me: watch::Sender<Option<ProcessId>>) -> Self {
-        Self { deps: deps.clone(), host, me }
+    pub(super) fn new(
+        deps: &SchedulerDeps,
+        host: String,
+        me: watch::Sender<Option<ProcessId>>,
+    ) -> Self {
+        Self {
+            deps: deps.clone(),
+            host,
+            me,
+        }
     }
 }
 

@@ -31,12 +31,21 @@ pub(super) struct Rescue {
 
 impl Rescue {
     pub(super) fn new(deps: &SchedulerDeps, me: watch::Receiver<Option<ProcessId>>) -> Self {
-        Self { deps: deps.clone(), me, patience: Patience::default() }
+        Self {
+            deps: deps.clone(),
+            me,
+            patience: Patience::default(),
+        }
     }
 
     /// The log says what happened, and whoever watches these jobs looks again.
     async fn tell(&self, rescued: &Rescued) -> Result<(), StoreError> {
-        let ids: Vec<JobId> = rescued.requeued.iter().chain(&rescued.quarantined).copied().collect();
+        let ids: Vec<JobId> = rescued
+            .requeued
+            .iter()
+            .chain(&rescued.quarantined)
+            .copied()
+            .collect();
         let mut signals = Vec::new();
         let tx = self.deps.store.begin().await?;
         for job in self.deps.store.job_pictures(&ids).await? {
@@ -69,7 +78,9 @@ impl Duty for Rescue {
     }
 
     async fn run(&mut self) -> Result<u64, DutyError> {
-        let Some(me) = *self.me.borrow() else { return Ok(0) };
+        let Some(me) = *self.me.borrow() else {
+            return Ok(0);
+        };
         // On SQLite the lock on the data folder proves who is dead; nobody has to wait.
         let proven = self.deps.store.db().get_database_backend() == sea_orm::DbBackend::Sqlite;
         // An answer of the database first: silence until now was an outage.
@@ -118,8 +129,15 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut patience = Patience::default();
-        let judged: Vec<bool> = (0..10).map(|second| patience.may_judge(at(second))).collect();
-        assert_eq!(judged, [false, false, false, false, false, false, true, true, true, true]);
+        let judged: Vec<bool> = (0..10)
+            .map(|second| patience.may_judge(at(second)))
+            .collect();
+        assert_eq!(
+            judged,
+            [
+                false, false, false, false, false, false, true, true, true, true
+            ]
+        );
         assert!(!patience.may_judge(at(12)), "held up for three seconds");
         for second in 13..18 {
             assert!(!patience.may_judge(at(second)));

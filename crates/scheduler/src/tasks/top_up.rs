@@ -4,12 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use patchbay_core::{
-    hints::HINTS_PER_TURN,
-    ids::OrgId,
-    job::Queue,
-    store::jobs::Due,
-};
+use patchbay_core::{hints::HINTS_PER_TURN, ids::OrgId, job::Queue, store::jobs::Due};
 
 use super::{Duty, DutyError};
 use crate::SchedulerDeps;
@@ -28,12 +23,20 @@ pub(super) struct TopUp {
 
 impl TopUp {
     pub(super) fn new(deps: &SchedulerDeps) -> Self {
-        Self { deps: deps.clone(), after: BTreeMap::new() }
+        Self {
+            deps: deps.clone(),
+            after: BTreeMap::new(),
+        }
     }
 
     async fn queue(&mut self, queue: Queue) -> Result<u64, DutyError> {
         let after = self.after.get(&queue).copied().unwrap_or(OrgId::DEPLOYMENT);
-        let due = self.deps.store.jobs().due(queue, OF_ONE_ORG, A_RUN, after).await?;
+        let due = self
+            .deps
+            .store
+            .jobs()
+            .due(queue, OF_ONE_ORG, A_RUN, after)
+            .await?;
         let Some(last) = due.last() else { return Ok(0) };
         self.after.insert(queue, last.turn);
         let mut by_org: BTreeMap<OrgId, Vec<Due>> = BTreeMap::new();
@@ -43,8 +46,12 @@ impl TopUp {
         let orgs: Vec<OrgId> = by_org.keys().copied().collect();
         let depths = self.deps.hints.depth(queue, &orgs).await?;
         // A list that holds as many as are due very likely holds these.
-        let wanted: Vec<Due> =
-            by_org.into_values().zip(depths).filter(|(due, depth)| *depth < due.len()).flat_map(|(due, _)| due).collect();
+        let wanted: Vec<Due> = by_org
+            .into_values()
+            .zip(depths)
+            .filter(|(due, depth)| *depth < due.len())
+            .flat_map(|(due, _)| due)
+            .collect();
         if !wanted.is_empty() {
             self.deps.hints.push(queue, &wanted).await?;
         }

@@ -57,9 +57,20 @@ pub(super) struct Fetched {
     pub(super) failed: Option<StoreError>,
 }
 
-pub(super) async fn fetch(store: Store, hints: Arc<dyn Hints>, queue: Queue, plan: Plan) -> Fetched {
-    let mut fetched =
-        Fetched { plan, jobs: Vec::new(), hints: 0, several_wait: false, hints_away: None, failed: None };
+pub(super) async fn fetch(
+    store: Store,
+    hints: Arc<dyn Hints>,
+    queue: Queue,
+    plan: Plan,
+) -> Fetched {
+    let mut fetched = Fetched {
+        plan,
+        jobs: Vec::new(),
+        hints: 0,
+        several_wait: false,
+        hints_away: None,
+        failed: None,
+    };
     match fetched.plan.source {
         Source::Hints => fetched.by_hints(&store, &*hints, queue).await,
         Source::Table { after } => fetched.by_table(&store, queue, after).await,
@@ -85,10 +96,16 @@ impl Fetched {
         }
     }
 
-    async fn pop(&mut self, hints: &dyn Hints, queue: Queue, due: &mut Vec<Due>) -> Result<(), HintsAway> {
+    async fn pop(
+        &mut self,
+        hints: &dyn Hints,
+        queue: Queue,
+        due: &mut Vec<Due>,
+    ) -> Result<(), HintsAway> {
         if self.plan.open > 0 {
             let popped = hints.pop(queue, self.plan.open, &[]).await?;
-            self.several_wait = popped.several_wait || of_several(popped.due.iter().map(|hint| hint.turn));
+            self.several_wait =
+                popped.several_wait || of_several(popped.due.iter().map(|hint| hint.turn));
             due.extend(popped.due);
             if due.len() < self.plan.open && !popped.several_wait {
                 return Ok(());
@@ -120,9 +137,17 @@ impl Fetched {
         }
     }
 
-    async fn claim_due(&mut self, store: &Store, queue: Queue, after: OrgId) -> Result<(), StoreError> {
+    async fn claim_due(
+        &mut self,
+        store: &Store,
+        queue: Queue,
+        after: OrgId,
+    ) -> Result<(), StoreError> {
         if self.plan.open > 0 {
-            self.jobs = store.jobs().claim_due(self.plan.me, queue, self.plan.open, after, &[]).await?;
+            self.jobs = store
+                .jobs()
+                .claim_due(self.plan.me, queue, self.plan.open, after, &[])
+                .await?;
             self.several_wait = of_several(self.jobs.iter().map(turn_of));
             if self.jobs.len() < self.plan.open {
                 return Ok(());
@@ -131,7 +156,12 @@ impl Fetched {
         if self.plan.kept > 0 {
             let skip = self.not_for_kept(self.jobs.iter().map(turn_of));
             let after = self.jobs.last().map_or(after, turn_of);
-            self.jobs.extend(store.jobs().claim_due(self.plan.me, queue, self.plan.kept, after, &skip).await?);
+            self.jobs.extend(
+                store
+                    .jobs()
+                    .claim_due(self.plan.me, queue, self.plan.kept, after, &skip)
+                    .await?,
+            );
             self.several_wait |= of_several(self.jobs.iter().map(turn_of));
         }
         Ok(())

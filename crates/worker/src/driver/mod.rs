@@ -14,7 +14,6 @@ use patchbay_core::{
     ids::{OrgId, ProcessId},
     job::{Queue, Settle, Settlement},
 };
-use rand::RngExt;
 use tokio::{
     sync::{
         mpsc::{UnboundedReceiver, UnboundedSender},
@@ -24,34 +23,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{backend::Finished, book::Book, context::Context, metrics::Metrics, run::{JobRun, StopReason}, supervise::Ended};
+use crate::{
+    backend::Finished,
+    book::Book,
+    context::Context,
+    metrics::Metrics,
+    run::{JobRun, StopReason},
+    supervise::Ended,
+};
 
+mod asking;
 mod fetch;
 mod outcome;
 mod settle;
 mod slots;
 
-use fetch::{Fetched, Plan, Source, turn_of};
+use asking::{NEWCOMERS, TABLE_WITH_HINTS, jittered, lingered};
+use fetch::{Fetched, Source, turn_of};
 use settle::{Ending, News, Outcome};
 use slots::Slots;
 
-/// Fetches and settlements in flight at once: one works while the other travels.
-const FETCHES: usize = 2;
+/// Settlements in flight at once: one works while the other travels.
 const SETTLES: usize = 2;
-/// How long a few free slots or a few ended jobs wait for company: jobs of one batch tend
-/// to end together, and half a batch costs the database almost as much as a whole one.
-const LINGER: Duration = Duration::from_millis(2);
-/// How often newcomers are looked for while only the slots kept for them are free: the
-/// hints of others keep every waiter awake.
-const NEWCOMERS: Duration = Duration::from_millis(50);
-/// Ended and unsettled jobs beyond this, and no more are claimed: the database is behind.
-const UNSETTLED_MOST: usize = 4 * settle::BATCH;
-/// How long a wait for hints lasts before the list is looked at anyway.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the table is looked at although hints work, so that a lost hint costs time only.
-const TABLE_WITH_HINTS: Duration = Duration::from_secs(2);
-/// How often it is looked at while hints are away.
-const TABLE_WITHOUT_HINTS: Duration = Duration::from_millis(150);
 /// After a lane became free, and after a failed statement.
 const SOON: Duration = Duration::from_millis(20);
 const AFTER_FAILURE: Duration = Duration::from_millis(300);
@@ -130,14 +123,19 @@ impl Driver {
             self.start_settles();
             if stopping {
                 self.stop_bodies();
-                if self.fetches == 0 && self.slots.occupied() == 0 && self.ended.is_empty() && self.ops.is_empty() {
+                if self.fetches == 0
+                    && self.slots.occupied() == 0
+                    && self.ended.is_empty()
+                    && self.ops.is_empty()
+                {
                     return;
                 }
             } else {
                 self.start_fetches();
                 self.start_wait();
             }
-            let ready_for_table = !stopping && self.may_fetch() && self.fetches == 0;
+            let ready_for_table =
+                !stopping && self.may_fetch() && self.fetches == 0 && self.fetch_waits.is_none();
             let look_again_at = self.look_again_at();
             tokio::select! {
                 Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
@@ -159,105 +157,11 @@ impl Driver {
         }
     }
 
-    /// When a small fetch or a small settlement stops waiting for company, or newcomers
-    /// are looked for again.
-    fn look_again_at(&self) -> Option<Instant> {
-        let fetch = self.fetch_waits.filter(|_| self.fetches == 0 && self.may_fetch());
-        let settle = self.settle_waits.filter(|_| self.settles == 0 && !self.ended.is_empty());
-        let company = fetch.into_iter().chain(settle).map(|since| since + LINGER);
-        let newcomers = (self.hints_likely && self.fetches == 0 && self.may_fetch()).then_some(self.newcomers_at);
-        company.chain(newcomers.filter(|at| *at > Instant::now())).min()
-    }
-
     /// Once more than the process does it: a claim may have come in between.
     fn stop_bodies(&self) {
         for run in self.parts.book.all_running() {
             run.stop_for(StopReason::Shutdown);
         }
-    }
-
-    fn may_fetch(&self) -> bool {
-        self.slots.free() > 0
-            && self.parts.me.borrow().is_some()
-            && self.ended.len() + self.settling < UNSETTLED_MOST
-    }
-
-    fn start_fetches(&mut self) {
-        while self.fetches < FETCHES && self.may_fetch() {
-            let now = Instant::now();
-            let few = self.slots.free() < self.slots.total().div_ceil(4);
-            if few && (self.fetches > 0 || !lingered(&mut self.fetch_waits, now)) {
-                return;
-            }
-            self.fetch_waits = None;
-            let source = if self.table_has_more || now >= self.table_at {
-                // Set again when the answer is there; until then nobody else looks.
-                self.table_at = now + TABLE_WITH_HINTS;
-                Source::Table { after: self.after }
-            } else if self.hints_likely {
-                Source::Hints
-            } else {
-                return;
-            };
-            let Some(me) = *self.parts.me.borrow() else { return };
-            let (open, kept) = self.slots.open_and_kept(now);
-            if source == Source::Hints && open == 0 && now < self.newcomers_at {
-                return;
-            }
-            let (busy, crowded, wakes) = (self.slots.busy_orgs(), self.slots.crowded(now), self.wakes);
-            let plan = Plan { me, source, open, kept, busy, crowded, wakes };
-            self.slots.ask(plan.slots());
-            self.fetches += 1;
-            let ctx = self.parts.ctx.clone();
-            let queue = self.parts.queue;
-            self.ops.push(fetch::fetch(ctx.store, ctx.hints, queue, plan).map(Event::Fetched).boxed());
-        }
-    }
-
-    /// A task of its own: a wait must not be dropped, and outlives a leaving driver.
-    fn start_wait(&mut self) {
-        if self.hints_likely || self.wait.is_some() || self.slots.free() == 0 {
-            return;
-        }
-        let hints = Arc::clone(&self.parts.ctx.hints);
-        let queue = self.parts.queue;
-        let stop = self.parts.stop.clone();
-        self.wait = Some(tokio::spawn(async move {
-            let waited = hints.wait(queue, PATIENCE).await;
-            if stop.is_cancelled() {
-                // This wake-up may have been meant for another process.
-                hints.push(queue, &[]).await?;
-            }
-            waited
-        }));
-    }
-
-    fn waited(&mut self, waited: Result<(), HintsAway>) {
-        match waited {
-            Ok(()) => {
-                self.wakes += 1;
-                self.hints_likely = true;
-            }
-            Err(away) => self.without_hints(&away),
-        }
-    }
-
-    /// The table is polled; once its next look is due, hints are tried again too.
-    fn without_hints(&mut self, away: &HintsAway) {
-        tracing::debug!(%away, queue = self.parts.queue.name(), "hints are away");
-        self.hints_likely = false;
-        let pause = jittered(TABLE_WITHOUT_HINTS);
-        self.look_at_table_within(pause);
-        if self.wait.is_none() {
-            self.wait = Some(tokio::spawn(async move {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            }));
-        }
-    }
-
-    fn look_at_table_within(&mut self, delay: Duration) {
-        self.table_at = self.table_at.min(Instant::now() + delay);
     }
 
     fn handle(&mut self, event: Event) {
@@ -325,13 +229,19 @@ impl Driver {
                 continue;
             }
             self.slots.occupy(turn);
-            signals.extend(run.job.org_id.map(|org| Signal::Job { org, job: run.job.id }));
+            signals.extend(run.job.org_id.map(|org| Signal::Job {
+                org,
+                job: run.job.id,
+            }));
             if let Err(unsent) = self.parts.to_worker.send(run) {
                 self.slots.vacate(turn);
                 self.ended.push(released(unsent.0));
             }
         }
-        self.tell(News { signals, ..News::default() });
+        self.tell(News {
+            signals,
+            ..News::default()
+        });
     }
 
     fn take_finished(&mut self, finished: Finished) {
@@ -347,18 +257,30 @@ impl Driver {
             tell_log_of_panic(&run, message);
         }
         let end = outcome::settle_for(&run, ended, &self.parts.metrics, &*self.parts.ctx.clock);
-        self.ended.push(Ending { settlement: Settlement { lease: run.lease, end }, run });
+        self.ended.push(Ending {
+            settlement: Settlement {
+                lease: run.lease,
+                end,
+            },
+            run,
+        });
     }
 
     fn start_settles(&mut self) {
         while self.settles < SETTLES && !self.ended.is_empty() {
             let few = self.ended.len() < (self.slots.total() / 4).min(settle::BATCH / 4);
             let more_may_end = self.slots.occupied() > 0 && !self.parts.stop.is_cancelled();
-            if few && more_may_end && (self.settles > 0 || !lingered(&mut self.settle_waits, Instant::now())) {
+            if few
+                && more_may_end
+                && (self.settles > 0 || !lingered(&mut self.settle_waits, Instant::now()))
+            {
                 return;
             }
             self.settle_waits = None;
-            let batch: Vec<Ending> = self.ended.drain(..self.ended.len().min(settle::BATCH)).collect();
+            let batch: Vec<Ending> = self
+                .ended
+                .drain(..self.ended.len().min(settle::BATCH))
+                .collect();
             self.settles += 1;
             self.settling += batch.len();
             let store = self.parts.ctx.store.clone();
@@ -412,14 +334,15 @@ impl Driver {
     }
 }
 
-/// Whether the wait for company, begun now if not before, has been long enough.
-fn lingered(since: &mut Option<Instant>, now: Instant) -> bool {
-    now >= *since.get_or_insert(now) + LINGER
-}
-
 fn released(run: Arc<JobRun>) -> Ending {
     run.set_ended();
-    Ending { settlement: Settlement { lease: run.lease, end: Settle::Release }, run }
+    Ending {
+        settlement: Settlement {
+            lease: run.lease,
+            end: Settle::Release,
+        },
+        run,
+    }
 }
 
 fn tell_log_of_panic(run: &Arc<JobRun>, message: &str) {
@@ -429,9 +352,4 @@ fn tell_log_of_panic(run: &Arc<JobRun>, message: &str) {
         run.log.error("the job's code panicked", fields).await;
         run.log.flush().await;
     });
-}
-
-/// Between half and one and a half of it, so that workers do not poll in step.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..1.5))
 }

@@ -14,13 +14,19 @@ use crate::{
 };
 
 /// What becomes of the job.
-pub(super) fn settle_for(run: &JobRun, ended: Ended, metrics: &Metrics, clock: &dyn Clock) -> Settle {
+pub(super) fn settle_for(
+    run: &JobRun,
+    ended: Ended,
+    metrics: &Metrics,
+    clock: &dyn Clock,
+) -> Settle {
     let error = match ended {
         Ended::Answered(Ok(result)) => return Settle::Succeed { result },
         // A body that stopped at its deadline says "released", like after any other stop.
-        Ended::Answered(Err(JobError { next: Next::Release, .. })) if run.stopped() == Some(StopReason::Deadline) => {
-            past_deadline(metrics)
-        }
+        Ended::Answered(Err(JobError {
+            next: Next::Release,
+            ..
+        })) if run.stopped() == Some(StopReason::Deadline) => past_deadline(metrics),
         Ended::Answered(Err(error)) => error,
         Ended::Dropped(StopReason::Deadline) => past_deadline(metrics),
         // A lost lease finds no row to release; a shutdown does.
@@ -30,12 +36,21 @@ pub(super) fn settle_for(run: &JobRun, ended: Ended, metrics: &Metrics, clock: &
         }
         Ended::Panicked(message) => panicked(run, &message, metrics),
     };
-    retry::decide(&run.job, Err(error), &RetryPolicy::default(), clock.now(), rand::random())
+    retry::decide(
+        &run.job,
+        Err(error),
+        &RetryPolicy::default(),
+        clock.now(),
+        rand::random(),
+    )
 }
 
 fn past_deadline(metrics: &Metrics) -> JobError {
     metrics.deadlines.add(1);
-    JobError { next: Next::Retry { after: None }, failure: stopped_failure(StopReason::Deadline) }
+    JobError {
+        next: Next::Retry { after: None },
+        failure: stopped_failure(StopReason::Deadline),
+    }
 }
 
 fn panicked(run: &JobRun, message: &str, metrics: &Metrics) -> JobError {

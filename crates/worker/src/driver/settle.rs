@@ -43,8 +43,12 @@ pub(super) struct Outcome {
 
 /// Settles the batch, however long the database is away.
 pub(super) async fn settle(store: Store, metrics: Arc<Metrics>, endings: &[Ending]) -> Outcome {
-    let (failed, others): (Vec<&Ending>, Vec<&Ending>) = endings.iter().partition(|ending| has_event(ending));
-    let settlements: Vec<Settlement> = others.iter().map(|ending| ending.settlement.clone()).collect();
+    let (failed, others): (Vec<&Ending>, Vec<&Ending>) =
+        endings.iter().partition(|ending| has_event(ending));
+    let settlements: Vec<Settlement> = others
+        .iter()
+        .map(|ending| ending.settlement.clone())
+        .collect();
     let mut outcome = match settle_patiently(&store, &metrics, &settlements).await {
         Ok(settled) => Outcome { settled },
         Err(error) => {
@@ -57,7 +61,8 @@ pub(super) async fn settle(store: Store, metrics: Arc<Metrics>, endings: &[Endin
             Ok(settled) => outcome.settled.extend(settled),
             Err(error) => {
                 tracing::warn!(%error, job = %ending.run.job.id, "a failed job's event could not be written");
-                let one = settle_one_by_one(&store, &metrics, vec![ending.settlement.clone()]).await;
+                let one =
+                    settle_one_by_one(&store, &metrics, vec![ending.settlement.clone()]).await;
                 outcome.settled.extend(one.settled);
             }
         }
@@ -70,7 +75,11 @@ fn has_event(ending: &Ending) -> bool {
     matches!(ending.settlement.end, Settle::Fail { .. }) && ending.run.job.org_id.is_some()
 }
 
-async fn fail_patiently(store: &Store, metrics: &Metrics, ending: &Ending) -> Result<Option<Settled>, StoreError> {
+async fn fail_patiently(
+    store: &Store,
+    metrics: &Metrics,
+    ending: &Ending,
+) -> Result<Option<Settled>, StoreError> {
     let mut pause = FIRST_RETRY;
     loop {
         match fail_with_event(store, ending).await {
@@ -90,9 +99,13 @@ async fn fail_with_event(store: &Store, ending: &Ending) -> Result<Option<Settle
     let job = &ending.run.job;
     let tx = store.begin().await?;
     let settled = store.jobs().settle_in(&tx, &ending.settlement).await?;
-    if let (Some(_), Some(org), Settle::Fail { failure }) = (&settled, job.org_id, &ending.settlement.end) {
+    if let (Some(_), Some(org), Settle::Fail { failure }) =
+        (&settled, job.org_id, &ending.settlement.end)
+    {
         let data = json!({ "kind": job.kind, "error": failure.kind, "message": failure.message });
-        let mut event = NewEvent::new(org, EventKind::JobFailed, "system").job(job.id).data(data);
+        let mut event = NewEvent::new(org, EventKind::JobFailed, "system")
+            .job(job.id)
+            .data(data);
         if let Some(connection) = job.connection_id {
             event = event.connection(connection);
         }
@@ -125,7 +138,11 @@ async fn settle_patiently(
     }
 }
 
-async fn settle_one_by_one(store: &Store, metrics: &Metrics, settlements: Vec<Settlement>) -> Outcome {
+async fn settle_one_by_one(
+    store: &Store,
+    metrics: &Metrics,
+    settlements: Vec<Settlement>,
+) -> Outcome {
     let mut outcome = Outcome::default();
     for settlement in settlements {
         let lease = settlement.lease;
@@ -142,11 +159,16 @@ async fn settle_one_by_one(store: &Store, metrics: &Metrics, settlements: Vec<Se
             format!("what the job answered could not be stored: {error}"),
             "Report it with the job's id.",
         );
-        let failed = Settlement { lease, end: Settle::Fail { failure } };
+        let failed = Settlement {
+            lease,
+            end: Settle::Fail { failure },
+        };
         match settle_patiently(store, metrics, &[failed]).await {
             Ok(settled) => outcome.settled.extend(settled),
             // Its deadline frees it: the rescue takes back what is long overdue.
-            Err(error) => tracing::error!(%error, job = %lease.job, "a job can neither be ended nor failed"),
+            Err(error) => {
+                tracing::error!(%error, job = %lease.job, "a job can neither be ended nor failed")
+            }
         }
     }
     outcome
@@ -164,18 +186,33 @@ pub(super) struct News {
 /// Reads the news off a settled batch.
 pub(super) fn news(endings: &[Ending], outcome: &Outcome) -> News {
     let mut news = News::default();
-    let of_bodies = endings.iter().filter_map(|ending| ending.run.settled_by_body());
+    let of_bodies = endings
+        .iter()
+        .filter_map(|ending| ending.run.settled_by_body());
     for settled in outcome.settled.iter().chain(of_bodies) {
-        let Some(ending) = endings.iter().find(|ending| ending.settlement.lease.job == settled.job) else { continue };
+        let Some(ending) = endings
+            .iter()
+            .find(|ending| ending.settlement.lease.job == settled.job)
+        else {
+            continue;
+        };
         let turn = turn_of(&ending.run.job);
         if settled.state == JobState::Queued && due_soon(&ending.settlement.end) {
-            news.due.push(Due { job: settled.job, turn });
+            news.due.push(Due {
+                job: settled.job,
+                turn,
+            });
         }
         if let Some(successor) = settled.successor {
-            news.due.push(Due { job: successor, turn });
-            news.signals.extend(signal(ending.run.job.org_id, successor));
+            news.due.push(Due {
+                job: successor,
+                turn,
+            });
+            news.signals
+                .extend(signal(ending.run.job.org_id, successor));
         }
-        news.signals.extend(signal(ending.run.job.org_id, settled.job));
+        news.signals
+            .extend(signal(ending.run.job.org_id, settled.job));
         news.lane_freed |= ending.run.job.lane.is_some();
     }
     news
@@ -203,5 +240,7 @@ pub(super) fn count(metrics: &Metrics, settled: &[Settled], endings: usize) {
             JobState::Running | JobState::Cancelled | JobState::Quarantined => {}
         }
     }
-    metrics.settled_by_others.add(endings.saturating_sub(settled.len()));
+    metrics
+        .settled_by_others
+        .add(endings.saturating_sub(settled.len()));
 }

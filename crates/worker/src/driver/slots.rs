@@ -29,7 +29,14 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new(total: usize) -> Self {
-        Self { total, occupied: 0, asked: 0, of_org: HashMap::new(), crowded_until: None, alone_until: None }
+        Self {
+            total,
+            occupied: 0,
+            asked: 0,
+            of_org: HashMap::new(),
+            crowded_until: None,
+            alone_until: None,
+        }
     }
 
     pub(super) fn total(&self) -> usize {

@@ -36,7 +36,11 @@ struct Args {
 pub async fn run(run: &JobRun, _ctx: &Context) -> Result<Value, JobError> {
     let args: Args = serde_json::from_value(run.job.args.clone()).map_err(|error| JobError {
         next: Next::Fail,
-        failure: Failure::new(FailureKind::Invalid, format!("arguments of noop: {error}"), "Correct the arguments."),
+        failure: Failure::new(
+            FailureKind::Invalid,
+            format!("arguments of noop: {error}"),
+            "Correct the arguments.",
+        ),
     })?;
     if let Some(text) = args.panic {
         panic!("{text}");
@@ -48,7 +52,10 @@ pub async fn run(run: &JobRun, _ctx: &Context) -> Result<Value, JobError> {
         });
     }
     if args.deaf_ms > 0 {
-        #[expect(clippy::disallowed_methods, reason = "blocking the thread is what is asked for")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "blocking the thread is what is asked for"
+        )]
         std::thread::sleep(Duration::from_millis(args.deaf_ms));
     }
     if args.stubborn_ms > 0 {

@@ -42,7 +42,9 @@ struct Numbered {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client's own text would show a password in its address.
-        f.debug_struct("Link").field("up", &self.is_up()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("up", &self.is_up())
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,8 +53,15 @@ impl Link {
     pub(super) fn open(client: Client) -> Self {
         let shared = Arc::new(Shared::default());
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(keep(client.clone(), Arc::clone(&shared))));
-        Self { client, shared, _keeper: stop.drop_guard() }
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(keep(client.clone(), Arc::clone(&shared))),
+        );
+        Self {
+            client,
+            shared,
+            _keeper: stop.drop_guard(),
+        }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -78,7 +87,9 @@ impl Link {
             let now = self.shared.lock();
             (now.number, now.connection.clone())
         };
-        let Some(mut connection) = connection else { return Err(HintsAway("Redis is not connected".to_owned())) };
+        let Some(mut connection) = connection else {
+            return Err(HintsAway("Redis is not connected".to_owned()));
+        };
         call(&mut connection).await.map_err(|error| {
             if connection_is_spent(&error) {
                 self.shared.lose(number, &error);
@@ -94,12 +105,17 @@ fn connection_is_spent(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_timeout()
         || error.is_unrecoverable_error()
-        || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH"))
+        || matches!(
+            error.code(),
+            Some("READONLY" | "LOADING" | "MASTERDOWN" | "NOAUTH")
+        )
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Numbered> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lose(&self, number: u64, error: &RedisError) {
@@ -149,7 +165,9 @@ async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(ANSWER_WITHIN))
         .set_response_timeout(Some(ANSWER_WITHIN));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
     // A stopped server still accepts connections; only an answer proves it is there.
     redis::cmd("PING").exec_async(&mut connection).await?;
     Ok(connection)

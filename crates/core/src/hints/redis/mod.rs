@@ -75,7 +75,10 @@ impl RedisHints {
             subscription: Subscription::open(client.clone(), channel.clone()),
             link: Link::open(client),
             waiters: Waiters::new(),
-            keys: Queue::ALL.into_iter().map(|queue| (queue, Keys::of(deployment, queue))).collect(),
+            keys: Queue::ALL
+                .into_iter()
+                .map(|queue| (queue, Keys::of(deployment, queue)))
+                .collect(),
             channel,
             push: Script::new(include_str!("push.lua")),
             pop: Script::new(include_str!("pop.lua")),
@@ -87,19 +90,26 @@ impl RedisHints {
     }
 
     fn keys(&self, queue: Queue) -> &Keys {
-        self.keys.get(&queue).expect("`open` makes keys for every queue")
+        self.keys
+            .get(&queue)
+            .expect("`open` makes keys for every queue")
     }
 
     async fn push_chunk(&self, keys: &Keys, chunk: &[(OrgId, &[JobId])]) -> Result<(), HintsAway> {
         let mut call = self.push.key(&keys.ring);
-        call.key(&keys.turn).key(&keys.marker).arg(HINTS_PER_TURN).arg(&keys.list_prefix);
+        call.key(&keys.turn)
+            .key(&keys.marker)
+            .arg(HINTS_PER_TURN)
+            .arg(&keys.list_prefix);
         for (org, ids) in chunk {
             call.arg(org.to_string()).arg(ids.len());
             for id in *ids {
                 call.arg(id.0.as_bytes().as_slice());
             }
         }
-        self.link.run(async |connection| call.invoke_async(connection).await).await
+        self.link
+            .run(async |connection| call.invoke_async(connection).await)
+            .await
     }
 }
 
@@ -108,8 +118,14 @@ impl Hints for RedisHints {
     async fn push(&self, queue: Queue, due: &[Due]) -> Result<(), HintsAway> {
         let keys = self.keys(queue);
         let lists = by_turn(due);
-        let pieces: Vec<(OrgId, &[JobId])> =
-            lists.iter().flat_map(|(org, ids)| ids.chunks(HINTS_PER_TURN).take(1).map(|piece| (*org, piece))).collect();
+        let pieces: Vec<(OrgId, &[JobId])> = lists
+            .iter()
+            .flat_map(|(org, ids)| {
+                ids.chunks(HINTS_PER_TURN)
+                    .take(1)
+                    .map(|piece| (*org, piece))
+            })
+            .collect();
         if pieces.is_empty() {
             return self.push_chunk(keys, &[]).await;
         }
@@ -133,22 +149,41 @@ impl Hints for RedisHints {
         }
         let keys = self.keys(queue);
         let mut call = self.pop.key(&keys.ring);
-        call.key(&keys.turn).key(&keys.marker).arg(limit.min(POP_MOST)).arg(&keys.list_prefix);
+        call.key(&keys.turn)
+            .key(&keys.marker)
+            .arg(limit.min(POP_MOST))
+            .arg(&keys.list_prefix);
         for org in skip {
             call.arg(org.to_string());
         }
-        let answer: Vec<Value> = self.link.run(async |connection| call.invoke_async(connection).await).await?;
+        let answer: Vec<Value> = self
+            .link
+            .run(async |connection| call.invoke_async(connection).await)
+            .await?;
         let mut answer = answer.into_iter();
-        let waiting = answer.next().and_then(|value| usize::from_redis_value(value).ok()).unwrap_or(0);
+        let waiting = answer
+            .next()
+            .and_then(|value| usize::from_redis_value(value).ok())
+            .unwrap_or(0);
         let lists: Vec<(OrgId, Vec<JobId>)> = answer.filter_map(read_list).collect();
-        Ok(Popped { due: in_turns(lists), several_wait: waiting > 1 })
+        Ok(Popped {
+            due: in_turns(lists),
+            several_wait: waiting > 1,
+        })
     }
 
     async fn wait(&self, queue: Queue, patience: Duration) -> Result<(), HintsAway> {
         if !self.link.is_up() {
             return Err(HintsAway("Redis is not connected".to_owned()));
         }
-        self.waiters.wait(self.link.client(), queue, &self.keys(queue).marker, patience).await
+        self.waiters
+            .wait(
+                self.link.client(),
+                queue,
+                &self.keys(queue).marker,
+                patience,
+            )
+            .await
     }
 
     async fn depth(&self, queue: Queue, orgs: &[OrgId]) -> Result<Vec<usize>, HintsAway> {
@@ -158,9 +193,13 @@ impl Hints for RedisHints {
         let keys = self.keys(queue);
         let mut lengths = redis::pipe();
         for org in orgs {
-            lengths.cmd("LLEN").arg(format!("{}{org}", keys.list_prefix));
+            lengths
+                .cmd("LLEN")
+                .arg(format!("{}{org}", keys.list_prefix));
         }
-        self.link.run(async |connection| lengths.query_async(connection).await).await
+        self.link
+            .run(async |connection| lengths.query_async(connection).await)
+            .await
     }
 
     async fn signal_all(&self, signals: &[Signal]) -> Result<(), HintsAway> {
@@ -172,7 +211,9 @@ impl Hints for RedisHints {
         }
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(&self.channel).arg(signals::encode(signals));
-        self.link.run(async |connection| publish.exec_async(connection).await).await
+        self.link
+            .run(async |connection| publish.exec_async(connection).await)
+            .await
     }
 
     fn signals(&self) -> broadcast::Receiver<Signal> {
@@ -180,7 +221,9 @@ impl Hints for RedisHints {
     }
 
     async fn ping(&self) -> Result<(), HintsAway> {
-        self.link.run(async |connection| redis::cmd("PING").exec_async(connection).await).await
+        self.link
+            .run(async |connection| redis::cmd("PING").exec_async(connection).await)
+            .await
     }
 }
 
@@ -202,13 +245,23 @@ fn by_turn(due: &[Due]) -> Vec<(OrgId, Vec<JobId>)> {
 fn in_turns(lists: Vec<(OrgId, Vec<JobId>)>) -> Vec<Due> {
     let longest = lists.iter().map(|(_, ids)| ids.len()).max().unwrap_or(0);
     (0..longest)
-        .flat_map(|round| lists.iter().filter_map(move |(turn, ids)| ids.get(round).map(|job| Due { job: *job, turn: *turn })))
+        .flat_map(|round| {
+            lists.iter().filter_map(move |(turn, ids)| {
+                ids.get(round).map(|job| Due {
+                    job: *job,
+                    turn: *turn,
+                })
+            })
+        })
         .collect()
 }
 
 /// What is no hint of ours is passed over: anyone may have written there.
 fn read_list(value: Value) -> Option<(OrgId, Vec<JobId>)> {
     let (org, ids): (String, Vec<Vec<u8>>) = FromRedisValue::from_redis_value(value).ok()?;
-    let ids = ids.iter().filter_map(|id| Uuid::from_slice(id).ok().map(JobId)).collect();
+    let ids = ids
+        .iter()
+        .filter_map(|id| Uuid::from_slice(id).ok().map(JobId))
+        .collect();
     Some((org.parse().ok()?, ids))
 }

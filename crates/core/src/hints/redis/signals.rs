@@ -37,7 +37,9 @@ pub(super) struct Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("live", &self.is_live()).finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("live", &self.is_live())
+            .finish_non_exhaustive()
     }
 }
 
@@ -48,7 +50,11 @@ impl Subscription {
         let stop = CancellationToken::new();
         let listener = listen(client, channel, readers.clone(), Arc::clone(&live));
         tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
-        Self { readers, live, _listener: stop.drop_guard() }
+        Self {
+            readers,
+            live,
+            _listener: stop.drop_guard(),
+        }
     }
 
     pub(super) fn readers(&self) -> &broadcast::Sender<Signal> {
@@ -69,7 +75,12 @@ impl Subscription {
     }
 }
 
-async fn listen(client: Client, channel: String, readers: broadcast::Sender<Signal>, live: Arc<AtomicBool>) {
+async fn listen(
+    client: Client,
+    channel: String,
+    readers: broadcast::Sender<Signal>,
+    live: Arc<AtomicBool>,
+) {
     let mut pause = FIRST_RETRY;
     loop {
         let ended = follow(&client, &channel, &readers, &live).await;
@@ -129,8 +140,14 @@ pub(super) fn decode(bytes: &[u8]) -> impl Iterator<Item = Signal> + '_ {
         let org = OrgId(Uuid::from_slice(&entry[1..17]).ok()?);
         let id = Uuid::from_slice(&entry[17..]).ok()?;
         match entry[0] {
-            JOB => Some(Signal::Job { org, job: JobId(id) }),
-            CONNECTION => Some(Signal::Connection { org, connection: ConnectionId(id) }),
+            JOB => Some(Signal::Job {
+                org,
+                job: JobId(id),
+            }),
+            CONNECTION => Some(Signal::Connection {
+                org,
+                connection: ConnectionId(id),
+            }),
             _ => None,
         }
     })
@@ -144,8 +161,14 @@ mod tests {
     fn signals_survive_the_wire_and_rubbish_is_passed_over() {
         let org = OrgId(Uuid::from_u128(7));
         let signals = [
-            Signal::Job { org, job: JobId(Uuid::from_u128(1)) },
-            Signal::Connection { org, connection: ConnectionId(Uuid::from_u128(2)) },
+            Signal::Job {
+                org,
+                job: JobId(Uuid::from_u128(1)),
+            },
+            Signal::Connection {
+                org,
+                connection: ConnectionId(Uuid::from_u128(2)),
+            },
         ];
         let mut bytes = encode(&signals);
         assert_eq!(decode(&bytes).collect::<Vec<_>>(), signals);

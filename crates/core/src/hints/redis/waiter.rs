@@ -20,7 +20,12 @@ impl fmt::Debug for Waiters {
 
 impl Waiters {
     pub(super) fn new() -> Self {
-        Self(Queue::ALL.into_iter().map(|queue| (queue, Mutex::default())).collect())
+        Self(
+            Queue::ALL
+                .into_iter()
+                .map(|queue| (queue, Mutex::default()))
+                .collect(),
+        )
     }
 
     /// Returns when a marker came or patience ran out.
@@ -31,7 +36,12 @@ impl Waiters {
         marker: &str,
         patience: Duration,
     ) -> Result<(), HintsAway> {
-        let mut held = self.0.get(&queue).expect("`new` makes one for every queue").lock().await;
+        let mut held = self
+            .0
+            .get(&queue)
+            .expect("`new` makes one for every queue")
+            .lock()
+            .await;
         let connection = held.take();
         let blocked = blocking_pop(client, connection, marker, patience);
         // The server answers when patience runs out; later than this it is not there.
@@ -58,9 +68,15 @@ async fn blocking_pop(
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(ANSWER_WITHIN))
                 .set_response_timeout(None);
-            client.get_multiplexed_async_connection_with_config(&config).await?
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?
         }
     };
-    redis::cmd("BLPOP").arg(marker).arg(patience.as_secs_f64()).exec_async(&mut connection).await?;
+    redis::cmd("BLPOP")
+        .arg(marker)
+        .arg(patience.as_secs_f64())
+        .exec_async(&mut connection)
+        .await?;
     Ok(connection)
 }
