@@ -2,17 +2,21 @@
 //! was itself held up, or just began, cannot tell a dead process from an outage that
 //! held up everyone: it waits one full lease first.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use patchbay_core::{
     events::EventKind,
-    hints::Signal,
-    ids::{JobId, ProcessId},
+    hints::{HintsAway, Signal},
+    ids::{JobId, OrgId, ProcessId},
+    job::Queue,
     store::{
         StoreError,
         events::NewEvent,
-        jobs::{LEASE, Rescued},
+        jobs::{Due, LEASE, Rescued},
     },
 };
 use tokio::sync::watch;
@@ -38,7 +42,18 @@ impl Rescue {
         }
     }
 
-    /// The log says what happened, and whoever watches these jobs looks again.
+    async fn hint(
+        &self,
+        due: &BTreeMap<Queue, Vec<Due>>,
+        signals: &[Signal],
+    ) -> Result<(), HintsAway> {
+        for (queue, due) in due {
+            self.deps.hints.push(*queue, due).await?;
+        }
+        self.deps.hints.signal_all(signals).await
+    }
+
+    /// The log says what happened, workers are hinted, and whoever watches these jobs looks again.
     async fn tell(&self, rescued: &Rescued) -> Result<(), StoreError> {
         let ids: Vec<JobId> = rescued
             .requeued
@@ -47,8 +62,15 @@ impl Rescue {
             .copied()
             .collect();
         let mut signals = Vec::new();
+        let mut due: BTreeMap<Queue, Vec<Due>> = BTreeMap::new();
         let tx = self.deps.store.begin().await?;
         for job in self.deps.store.job_pictures(&ids).await? {
+            if rescued.requeued.contains(&job.id) {
+                let turn = job.org_id.unwrap_or(OrgId::DEPLOYMENT);
+                due.entry(job.queue)
+                    .or_default()
+                    .push(Due { job: job.id, turn });
+            }
             let Some(org) = job.org_id else { continue };
             signals.push(Signal::Job { org, job: job.id });
             if rescued.quarantined.contains(&job.id) {
@@ -60,8 +82,8 @@ impl Rescue {
             }
         }
         tx.commit().await?;
-        if let Err(away) = self.deps.hints.signal_all(&signals).await {
-            tracing::debug!(%away, "signals not sent");
+        if let Err(away) = self.hint(&due, &signals).await {
+            tracing::debug!(%away, "hints and signals not sent");
         }
         Ok(())
     }
@@ -74,7 +96,7 @@ impl Duty for Rescue {
     }
 
     fn every(&self) -> Duration {
-        Duration::from_secs(1)
+        Duration::from_millis(500)
     }
 
     async fn run(&mut self) -> Result<u64, DutyError> {

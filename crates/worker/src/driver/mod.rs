@@ -45,7 +45,7 @@ use slots::Slots;
 
 /// Settlements in flight at once: one works while the other travels.
 const SETTLES: usize = 2;
-/// After a lane became free, and after a failed statement.
+/// After a lane or a suspect's place became free, and after a failed statement.
 const SOON: Duration = Duration::from_millis(20);
 const AFTER_FAILURE: Duration = Duration::from_millis(300);
 
@@ -303,7 +303,7 @@ impl Driver {
             self.parts.book.remove(ending.settlement.lease);
         }
         let news = settle::news(endings, outcome);
-        if news.lane_freed {
+        if news.next_is_in_table {
             self.look_at_table_within(SOON);
         }
         self.tell(news);

@@ -179,8 +179,9 @@ async fn settle_one_by_one(
 pub(super) struct News {
     pub(super) due: Vec<Due>,
     pub(super) signals: Vec<Signal>,
-    /// A lane became free: its next job is in the table, where no hint leads any more.
-    pub(super) lane_freed: bool,
+    /// A lane, or the place for a suspect, became free: the hints of those that wait for it
+    /// fell away when they did not qualify, so only the table leads to them.
+    pub(super) next_is_in_table: bool,
 }
 
 /// Reads the news off a settled batch.
@@ -213,7 +214,7 @@ pub(super) fn news(endings: &[Ending], outcome: &Outcome) -> News {
         }
         news.signals
             .extend(signal(ending.run.job.org_id, settled.job));
-        news.lane_freed |= ending.run.job.lane.is_some();
+        news.next_is_in_table |= ending.run.job.lane.is_some() || ending.run.job.crashes > 0;
     }
     news
 }
