@@ -217,6 +217,24 @@ impl FieldError {
     }
 }
 
+/// Two checks of one body: both values, or the errors of both.
+///
+/// # Errors
+/// Those of both checks.
+pub fn both<A, B>(
+    one: Result<A, Vec<FieldError>>,
+    other: Result<B, Vec<FieldError>>,
+) -> Result<(A, B), Vec<FieldError>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => Err([one.err(), other.err()]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect()),
+    }
+}
+
 /// A refusal or a fault, on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

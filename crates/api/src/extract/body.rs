@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 use utoipa::ToSchema;
 
-use super::schema;
+use super::{Faults, schema};
 use crate::{
     access::Caller,
     problem::{FieldError, Kind, Problem},
@@ -29,8 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A body as `T`. No body, or `null`, counts as `{}`.
 #[derive(Debug)]
 pub struct Body<T> {
-    /// The checked value.
+    /// The value, without what is wrong with it.
     pub value: T,
+    /// What is wrong with it: to be refused together with what the handler finds.
+    pub faults: Faults,
     /// Whether the request must have its effect only once.
     pub once: Once,
 }
@@ -50,27 +52,30 @@ where
         let (mut parts, body) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, state).await?;
         let bytes = read(&parts.headers, body).await?;
-        let value = parse(&parts.headers, &bytes)?;
+        let mut value = parse(&parts.headers, &bytes)?;
         let errors = check::<T>(&value);
-        if !errors.is_empty() {
-            return Err(Problem::validation(errors));
-        }
+        let faults = Faults::take_from(&mut value, errors);
         let route = format!("{} {}", parts.method, parts.uri.path());
         let once = Once(asked(&parts.headers, route, &caller, &bytes)?);
         // The schema has no word for some rules (formats, say); serde has them.
-        let value = serde_path_to_error::deserialize(value).map_err(|error| {
-            let pointer: String = error
-                .path()
-                .to_string()
-                .split('.')
-                .map(|name| format!("/{name}"))
-                .collect();
-            Problem::validation(vec![FieldError::at(
-                pointer,
-                error.into_inner().to_string(),
-            )])
-        })?;
-        Ok(Self { value, once })
+        let value = match serde_path_to_error::deserialize(value) {
+            Ok(value) => value,
+            Err(error) => {
+                let pointer: String = error
+                    .path()
+                    .to_string()
+                    .split('.')
+                    .map(|name| format!("/{name}"))
+                    .collect();
+                let found = FieldError::at(pointer, error.into_inner().to_string());
+                return Err(faults.or_first(found));
+            }
+        };
+        Ok(Self {
+            value,
+            faults,
+            once,
+        })
     }
 }
 

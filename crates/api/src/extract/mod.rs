@@ -2,10 +2,12 @@
 //! [`Problem`](crate::problem::Problem) that names all that is wrong at once.
 
 mod body;
+mod faults;
 mod id;
 mod query;
 mod schema;
 
 pub use body::{Body, Once};
+pub use faults::Faults;
 pub use id::{Id, Key};
 pub use query::Query;

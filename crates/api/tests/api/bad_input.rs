@@ -79,6 +79,58 @@ async fn every_field_that_breaks_the_providers_schema_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn errors_of_the_body_and_of_the_provider_are_told_together() {
+    let desk = desk().await;
+    let body = json!({ "provider": "square", "name": "", "config": { "environment": "moon", "colour": "red" } });
+    assert_eq!(
+        sorted(desk.post("/connections", body).await.pointers()),
+        [
+            "/config/colour",
+            "/config/environment",
+            "/credential/access_token",
+            "/name"
+        ]
+    );
+    let body = json!({ "provider": "squire", "name": "", "credential": { "access_token": 1 } });
+    assert_eq!(
+        sorted(desk.post("/connections", body).await.pointers()),
+        ["/credential/access_token", "/name", "/provider"]
+    );
+
+    let at = desk.active_connection().await;
+    let body = json!({
+        "name": "", "config": { "environment": "moon" }, "capabilities_off": ["sync_catalog", "dance"],
+        "credential": { "token": "x" }, "colour": "red",
+    });
+    assert_eq!(
+        sorted(
+            desk.ask(Method::PATCH, &format!("/connections/{at}"), Some(body))
+                .await
+                .pointers()
+        ),
+        [
+            "/capabilities_off/1",
+            "/colour",
+            "/config/environment",
+            "/credential/access_token",
+            "/credential/token",
+            "/name"
+        ]
+    );
+    let sync = format!("/connections/{at}/sync");
+    let body = json!({ "streams": [7, "nope"], "mode": "range", "from": "2030-01-01", "to": "x", "colour": 1 });
+    assert_eq!(
+        sorted(desk.post(&sync, body).await.pointers()),
+        ["/colour", "/from", "/streams/0", "/streams/1", "/to"]
+    );
+    let body = json!({ "streams": ["nope"], "mode": "rnage", "from": "2026-01-01" });
+    assert_eq!(
+        sorted(desk.post(&sync, body).await.pointers()),
+        ["/mode", "/streams/0"]
+    );
+}
+
+#[tokio::test]
 async fn no_refusal_repeats_a_secret() {
     let desk = desk().await;
     let bodies = [

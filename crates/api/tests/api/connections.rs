@@ -150,7 +150,7 @@ async fn a_new_name_counts_at_once_and_a_new_config_after_its_test() {
     let wrong = json!({ "capabilities_off": ["fly"], "config": { "environment": "moon" } });
     assert_eq!(
         desk.ask(Method::PATCH, &path, Some(wrong)).await.pointers(),
-        ["/capabilities_off/0"]
+        ["/capabilities_off/0", "/config/environment"]
     );
     let wrong = json!({ "config": { "environment": "moon", "colour": 1 } });
     assert_eq!(

@@ -2,8 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use patchbay_core::{
-    connection::ConnectionStatus, entities::connection, events::EventKind, ids::ConnectionId,
-    store::events::NewEvent,
+    entities::connection, events::EventKind, ids::ConnectionId, store::events::NewEvent,
 };
 use patchbay_providers::Manifest;
 use sea_orm::ActiveValue::Set;
@@ -18,7 +17,7 @@ use super::{
 use crate::{
     access::Caller,
     extract::{Body, Id, Query},
-    problem::{FieldError, Problem, ProblemBody},
+    problem::{FieldError, Problem, ProblemBody, both},
     state::{Announcement, Api},
     wait::{Wait, WaitQuery},
 };
@@ -63,6 +62,7 @@ pub async fn change(
     Query(wait): Query<WaitQuery>,
     Body {
         value: body,
+        faults,
         once: _,
     }: Body<ChangeConnection>,
 ) -> Result<Response, Problem> {
@@ -74,11 +74,15 @@ pub async fn change(
     let capabilities_off = body
         .capabilities_off
         .map(|keys| known_capabilities(manifest, keys))
-        .transpose()?;
+        .transpose();
     let credential = body.credential.as_ref().map(|fields| &fields.0);
     let config = body.config.map(Value::Object);
-    let candidate = config.is_some() || credential.is_some();
-    let config = tested::check(manifest, config.as_ref().unwrap_or(&row.config), credential)?;
+    let candidate = (config.is_some() || credential.is_some()).then(|| {
+        let config = config.as_ref().unwrap_or(&row.config);
+        tested::check(manifest, config, credential)
+    });
+    let (capabilities_off, candidate) =
+        faults.with(both(capabilities_off, candidate.transpose()))?;
     let testable = credential.is_some()
         || api
             .store
@@ -96,8 +100,10 @@ pub async fn change(
         change.capabilities_off = Set(json!(keys));
         changed.push("capabilities_off");
     }
-    // Nothing to test it with: a pending connection that waits for a credential takes it as it is.
-    if candidate && !testable && row.status == ConnectionStatus::Pending {
+    // Nothing to test it with: a connection that waits for a credential takes it as it is.
+    if let Some(config) = &candidate
+        && !testable
+    {
         change.config = Set(config.clone());
         changed.push("config");
     }
@@ -114,7 +120,9 @@ pub async fn change(
             .await?;
         announcement.connection(caller.org, id);
     }
-    if candidate && testable {
+    if let Some(config) = candidate
+        && testable
+    {
         let job = tested::enqueue(&api, &tx, &caller, id, config, credential).await?;
         announcement.job(&job);
         jobs.push(job.id);
@@ -124,7 +132,10 @@ pub async fn change(
     tested::answer(&api, &caller, id, &jobs, wait).await
 }
 
-fn known_capabilities(manifest: &Manifest, mut keys: Vec<String>) -> Result<Vec<String>, Problem> {
+fn known_capabilities(
+    manifest: &Manifest,
+    mut keys: Vec<String>,
+) -> Result<Vec<String>, Vec<FieldError>> {
     let known: Vec<&str> = manifest
         .capabilities
         .iter()
@@ -144,7 +155,7 @@ fn known_capabilities(manifest: &Manifest, mut keys: Vec<String>) -> Result<Vec<
         })
         .collect();
     if !errors.is_empty() {
-        return Err(Problem::validation(errors));
+        return Err(errors);
     }
     keys.sort();
     keys.dedup();

@@ -52,12 +52,19 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     Query(wait): Query<WaitQuery>,
-    Body { value: body, once }: Body<CreateConnection>,
+    Body {
+        value: body,
+        faults,
+        once,
+    }: Body<CreateConnection>,
 ) -> Result<Response, Problem> {
     let wait = Wait::of(&wait)?;
-    let manifest = tested::manifest(&api, &body.provider)?;
     let config = Value::Object(body.config.unwrap_or_default());
-    let config = tested::check(manifest, &config, Some(&body.credential.0))?;
+    let (manifest, config) =
+        faults.with(tested::manifest(&api, &body.provider).and_then(|manifest| {
+            let config = tested::check(manifest, &config, Some(&body.credential.0))?;
+            Ok((manifest, config))
+        }))?;
 
     let tx = api.store.begin().await?;
     if let Some(done) = once::take(&api, &tx, &caller, &once).await? {

@@ -47,6 +47,7 @@ pub async fn replace(
     Query(wait): Query<WaitQuery>,
     Body {
         value: body,
+        faults,
         once: _,
     }: Body<ReplaceCredential>,
 ) -> Result<Response, Problem> {
@@ -55,7 +56,11 @@ pub async fn replace(
     let row = hold(&api, &tx, &caller, id).await?;
     refuse_disconnected(&row)?;
     let manifest = tested::manifest_of(&api, &row)?;
-    let config = tested::check(manifest, &row.config, Some(&body.credential.0))?;
+    let config = faults.with(tested::check(
+        manifest,
+        &row.config,
+        Some(&body.credential.0),
+    ))?;
     let job = tested::enqueue(&api, &tx, &caller, id, config, Some(&body.credential.0)).await?;
     tx.commit().await?;
 

@@ -25,9 +25,9 @@ use super::{
 };
 use crate::{
     access::Caller,
-    extract::{Body, Id, Query},
+    extract::{Body, Faults, Id, Query},
     once::{self, Made},
-    problem::{FieldError, Kind, Problem, ProblemBody},
+    problem::{FieldError, Kind, Problem, ProblemBody, both},
     routes::jobs::JobView,
     state::{Announcement, Api},
     wait::{Wait, WaitQuery},
@@ -93,7 +93,11 @@ pub async fn sync(
     caller: Caller,
     Id(id): Id<ConnectionId>,
     Query(wait): Query<WaitQuery>,
-    Body { value: body, once }: Body<SyncRequest>,
+    Body {
+        value: body,
+        faults,
+        once,
+    }: Body<SyncRequest>,
 ) -> Result<Response, Problem> {
     let wait = Wait::of(&wait)?;
     let tx = api.store.begin().await?;
@@ -103,7 +107,7 @@ pub async fn sync(
         None => {
             let row = hold(&api, &tx, &caller, id).await?;
             let manifest = tested::manifest_of(&api, &row)?;
-            let wanted = Wanted::of(&body, manifest, &row, api.store.clock().now())?;
+            let wanted = Wanted::of(&body, faults, manifest, &row, api.store.clock().now())?;
             let parks = refuse_or_park(&row)?;
             let new = wanted.jobs(&caller, id);
             let enqueued = api.store.jobs().enqueue(&tx, new).await?;
@@ -173,28 +177,20 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn of(
         body: &SyncRequest,
+        faults: Faults,
         manifest: &'a Manifest,
         row: &connection::Model,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<Self, Problem> {
         let mode = body.mode.unwrap_or_default();
-        let mut errors = Vec::new();
-        let span = match span_of(body, mode, now) {
-            Ok(span) => span,
-            Err(wrong) => {
-                errors.extend(wrong);
-                None
-            }
+        // What a mode that is not known asks of the span, nobody can say.
+        let span = if faults.touch("/mode") {
+            Ok(None)
+        } else {
+            span_of(body, mode, now)
         };
-        let known = match mode {
-            SyncMode::Incremental => Mode::Incremental,
-            SyncMode::Range => Mode::Range,
-            SyncMode::Full => Mode::Full,
-        };
-        let streams = streams(body, manifest, &capabilities_off(row), known, &mut errors);
-        if !errors.is_empty() {
-            return Err(Problem::validation(errors));
-        }
+        let streams = streams(body, manifest, &capabilities_off(row), mode);
+        let (span, streams) = faults.with(both(span, streams))?;
         let (pull, name) = match (mode, span) {
             (SyncMode::Full, _) => (PullMode::Full, "full".to_owned()),
             (SyncMode::Range, Some(span)) => (
@@ -275,9 +271,13 @@ fn streams<'a>(
     body: &SyncRequest,
     manifest: &'a Manifest,
     off: &[String],
-    mode: Mode,
-    errors: &mut Vec<FieldError>,
-) -> Vec<&'a Stream> {
+    mode: SyncMode,
+) -> Result<Vec<&'a Stream>, Vec<FieldError>> {
+    let mode = match mode {
+        SyncMode::Incremental => Mode::Incremental,
+        SyncMode::Range => Mode::Range,
+        SyncMode::Full => Mode::Full,
+    };
     let is_on = |stream: &Stream| !off.contains(&stream.capability);
     let Some(keys) = &body.streams else {
         let all: Vec<&Stream> = manifest
@@ -286,12 +286,10 @@ fn streams<'a>(
             .filter(|stream| is_on(stream) && stream.modes.contains(&mode))
             .collect();
         if all.is_empty() {
-            errors.push(FieldError::at(
-                "/streams",
-                "no stream of this connection is switched on and knows this mode",
-            ));
+            let message = "no stream of this connection is switched on and knows this mode";
+            return Err(vec![FieldError::at("/streams", message)]);
         }
-        return all;
+        return Ok(all);
     };
     let known: Vec<&str> = manifest
         .streams
@@ -299,6 +297,7 @@ fn streams<'a>(
         .map(|stream| stream.key.as_str())
         .collect();
     let mut wanted: Vec<&Stream> = Vec::new();
+    let mut errors = Vec::new();
     for (index, key) in keys.iter().enumerate() {
         let message = match manifest.stream(key) {
             None => format!(
@@ -322,5 +321,9 @@ fn streams<'a>(
         };
         errors.push(FieldError::at(format!("/streams/{index}"), message));
     }
-    wanted
+    if errors.is_empty() {
+        Ok(wanted)
+    } else {
+        Err(errors)
+    }
 }

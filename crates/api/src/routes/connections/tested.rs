@@ -111,7 +111,7 @@ pub async fn answer(
 }
 
 /// The manifest of a provider that a body names.
-pub fn manifest<'a>(api: &'a Api, provider: &str) -> Result<&'a Manifest, Problem> {
+pub fn manifest<'a>(api: &'a Api, provider: &str) -> Result<&'a Manifest, Vec<FieldError>> {
     match api.providers.get(provider) {
         Some(provider) => Ok(provider.manifest()),
         None => {
@@ -119,10 +119,7 @@ pub fn manifest<'a>(api: &'a Api, provider: &str) -> Result<&'a Manifest, Proble
                 "is no provider of this deployment; there are: {}",
                 providers::known(api)
             );
-            Err(Problem::validation(vec![FieldError::at(
-                "/provider",
-                message,
-            )]))
+            Err(vec![FieldError::at("/provider", message)])
         }
     }
 }
@@ -144,7 +141,7 @@ pub fn check(
     manifest: &Manifest,
     config: &Value,
     credential: Option<&SecretFields>,
-) -> Result<Value, Problem> {
+) -> Result<Value, Vec<FieldError>> {
     let secret = credential.cloned().unwrap_or_default();
     let errors = match manifest.check(config, &secret) {
         Ok(checked) => return Ok(checked.config),
@@ -164,7 +161,7 @@ pub fn check(
     if errors.is_empty() {
         Ok(with_defaults(manifest, config))
     } else {
-        Err(Problem::validation(errors))
+        Err(errors)
     }
 }
 

@@ -52,8 +52,13 @@ pub async fn test(
     caller: Caller,
     Id(id): Id<ConnectionId>,
     Query(wait): Query<WaitQuery>,
-    Body { value: _, once }: Body<Empty>,
+    Body {
+        value: Empty {},
+        faults,
+        once,
+    }: Body<Empty>,
 ) -> Result<Response, Problem> {
+    faults.with(Ok(()))?;
     ask(&api, &caller, id, &once, Wait::of(&wait)?, Question::Test).await
 }
 
@@ -74,8 +79,13 @@ pub async fn check(
     caller: Caller,
     Id(id): Id<ConnectionId>,
     Query(wait): Query<WaitQuery>,
-    Body { value: _, once }: Body<Empty>,
+    Body {
+        value: Empty {},
+        faults,
+        once,
+    }: Body<Empty>,
 ) -> Result<Response, Problem> {
+    faults.with(Ok(()))?;
     ask(&api, &caller, id, &once, Wait::of(&wait)?, Question::Check).await
 }
 
