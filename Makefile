@@ -9,7 +9,7 @@ DATA ?=
 # Arguments of `make bench` and `make dev`, for example: make bench ARGS="drain"
 ARGS ?=
 
-.PHONY: help setup demo dev build test fmt lint unit advisories bench
+.PHONY: help setup demo dev build test fmt lint unit openapi advisories bench
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ unit: ## Build all, run documentation tests, then all tests against real Postgre
 	cargo build --workspace --all-targets --quiet
 	cargo test --workspace --doc --quiet
 	PATCHBAY_TEST_BINARY=fresh cargo nextest run --workspace
+
+openapi: ## Write docs/openapi.json anew from the handlers
+	UPDATE=1 cargo test --quiet --package patchbay-api --test api -- document
 
 advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database)
 	cargo deny check advisories

@@ -20,8 +20,7 @@ fn the_committed_document_is_what_the_handlers_say() {
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == said,
-        "docs/openapi.json is not what the handlers say. Look at the difference after:\n\
-         UPDATE=1 cargo test -p patchbay-api --test api document"
+        "docs/openapi.json is not what the handlers say. Look at the difference after `make openapi`"
     );
 }
 
