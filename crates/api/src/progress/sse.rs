@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, header},
     response::Response,
 };
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{frame::event, hub::JobWatch, org_room::OrgRoom};
@@ -20,10 +20,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client waits before it connects again: the spread of a restart.
 const RECONNECT_MS: u32 = 3_000;
 
-/// A response that streams events.
-pub fn response(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    use futures::StreamExt;
-    let mut response = Response::new(Body::from_stream(events.map(Ok::<_, Infallible>)));
+/// A response that streams events until their end, or until the key is revoked.
+pub fn response(
+    events: impl Stream<Item = Bytes> + Send + 'static,
+    revoked: impl Future<Output = ()> + Send + 'static,
+) -> Response {
+    let events = events.take_until(revoked).map(Ok::<_, Infallible>);
+    let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -2,7 +2,11 @@
 
 use axum::{extract::State, response::Response};
 
-use crate::{access::Caller, progress::sse, state::Api};
+use crate::{
+    access::Caller,
+    progress::{revoked::revoked, sse},
+    state::Api,
+};
 
 /// Follows the organization: `picture` first (its newest active jobs, 200 at most, and its
 /// connections), then `job` and `connection` events with the whole job or connection that
@@ -13,5 +17,6 @@ use crate::{access::Caller, progress::sse, state::Api};
 )]
 pub async fn follow(State(api): State<Api>, caller: Caller) -> Response {
     let room = api.hub.watch_org(caller.org);
-    sse::response(sse::org(room, api.shutdown.clone()))
+    let events = sse::org(room, api.shutdown.clone());
+    sse::response(events, revoked(api.store, caller))
 }

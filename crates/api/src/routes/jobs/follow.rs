@@ -12,7 +12,7 @@ use crate::{
     access::Caller,
     extract::Id,
     problem::{Problem, ProblemBody},
-    progress::{JobFrame, sse},
+    progress::{JobFrame, revoked::revoked, sse},
     state::Api,
 };
 
@@ -46,5 +46,6 @@ pub async fn follow(
         }
     }
     let watch = api.hub.watch_job(job);
-    Ok(sse::response(sse::job(watch, api.shutdown.clone())))
+    let events = sse::job(watch, api.shutdown.clone());
+    Ok(sse::response(events, revoked(api.store, caller)))
 }
