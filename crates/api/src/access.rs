@@ -166,7 +166,7 @@ async fn authorise(
     let refused = || {
         Problem::new(
             Kind::Unauthorized,
-            "The request carries no valid API key. Send `Authorization: Bearer pb_...`; `patchbay keys` makes one.",
+            "The request carries no valid API key. Send `Authorization: Bearer pb_...`; `patchbay key create` makes one.",
         )
     };
     let token = bearer(headers).ok_or_else(refused)?;
