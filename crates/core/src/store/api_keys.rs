@@ -7,7 +7,9 @@ use std::fmt::Write;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use rand::Rng;
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -57,10 +59,20 @@ impl Store {
             revoked_at: None,
             prefix,
         };
-        api_key::Entity::insert(api_key::ActiveModel::from(row.clone())).exec_without_returning(tx).await?;
+        api_key::Entity::insert(api_key::ActiveModel::from(row.clone()))
+            .exec_without_returning(tx)
+            .await?;
         let data = json!({ "name": name, "role": role, "prefix": row.prefix });
-        self.record_event(tx, NewEvent::new(org, EventKind::ApiKeyCreated, actor).data(data)).await?;
-        let text = Secret::new(format!("pb_{}_{secret}{}", row.prefix, checksum(&row.prefix, &secret)));
+        self.record_event(
+            tx,
+            NewEvent::new(org, EventKind::ApiKeyCreated, actor).data(data),
+        )
+        .await?;
+        let text = Secret::new(format!(
+            "pb_{}_{secret}{}",
+            row.prefix,
+            checksum(&row.prefix, &secret)
+        ));
         Ok((row, text))
     }
 
@@ -69,7 +81,9 @@ impl Store {
     /// # Errors
     /// The database. A text that is no key costs no query.
     pub async fn authenticate(&self, text: &str) -> Result<Option<api_key::Model>, StoreError> {
-        let Some((prefix, secret)) = split(text) else { return Ok(None) };
+        let Some((prefix, secret)) = split(text) else {
+            return Ok(None);
+        };
         let row = api_key::Entity::find()
             .filter(api_key::Column::Prefix.eq(prefix))
             .filter(api_key::Column::RevokedAt.is_null())
@@ -80,7 +94,10 @@ impl Store {
             return Ok(None);
         }
         let now = self.clock().now();
-        if row.last_used_at.is_none_or(|used| now - used > LAST_USED_GRAIN) {
+        if row
+            .last_used_at
+            .is_none_or(|used| now - used > LAST_USED_GRAIN)
+        {
             api_key::Entity::update(api_key::ActiveModel {
                 id: Set(row.id),
                 last_used_at: Set(Some(now)),
@@ -97,7 +114,9 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn api_keys(&self, org: OrgId) -> Result<Vec<api_key::Model>, StoreError> {
-        let rows = api_key::Entity::find().filter(api_key::Column::OrgId.eq(org)).order_by_asc(api_key::Column::Id);
+        let rows = api_key::Entity::find()
+            .filter(api_key::Column::OrgId.eq(org))
+            .order_by_asc(api_key::Column::Id);
         Ok(rows.all(self.db()).await?)
     }
 }
@@ -119,16 +138,19 @@ fn hash(prefix: &str, secret: &str) -> [u8; 32] {
 
 /// Lets a typo or a cut-off key be told from a wrong one without a query. No security rests on it.
 fn checksum(prefix: &str, secret: &str) -> String {
-    let mut text = hex(&Sha256::digest(format!("patchbay checksum {prefix} {secret}"))[..CHECKSUM_LEN / 2]);
+    let mut text =
+        hex(&Sha256::digest(format!("patchbay checksum {prefix} {secret}"))[..CHECKSUM_LEN / 2]);
     text.truncate(CHECKSUM_LEN);
     text
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -138,7 +160,10 @@ mod tests {
     #[test]
     fn a_key_with_a_wrong_letter_is_told_without_a_query() {
         let secret = "A".repeat(SECRET_LEN);
-        let text = format!("pb_0123456789ab_{secret}{}", checksum("0123456789ab", &secret));
+        let text = format!(
+            "pb_0123456789ab_{secret}{}",
+            checksum("0123456789ab", &secret)
+        );
         assert_eq!(split(&text), Some(("0123456789ab", secret.as_str())));
         assert_eq!(split(&text.replacen("pb_0", "pb_1", 1)), None);
         assert_eq!(split(&text[..text.len() - 1]), None);

@@ -3,7 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, SqlErr,
     sea_query::{Expr, ExprTrait, LockType},
 };
@@ -71,7 +72,11 @@ impl Store {
     /// # Errors
     /// The database. A second connection of an exclusive provider is no error but [`Inserted::Taken`];
     /// the transaction can only be rolled back then.
-    pub async fn insert_connection(&self, tx: &DatabaseTransaction, new: NewConnection) -> Result<Inserted, StoreError> {
+    pub async fn insert_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        new: NewConnection,
+    ) -> Result<Inserted, StoreError> {
         let now = self.clock().now();
         let row = connection::Model {
             id: ConnectionId::new(self.clock()),
@@ -97,10 +102,15 @@ impl Store {
             updated_at: now,
             disconnected_at: None,
         };
-        let inserted =
-            connection::Entity::insert(connection::ActiveModel::from(row.clone())).exec_without_returning(tx).await;
+        let inserted = connection::Entity::insert(connection::ActiveModel::from(row.clone()))
+            .exec_without_returning(tx)
+            .await;
         if let Err(error) = inserted {
-            return if is_unique_violation(&error) { Ok(Inserted::Taken) } else { Err(error.into()) };
+            return if is_unique_violation(&error) {
+                Ok(Inserted::Taken)
+            } else {
+                Err(error.into())
+            };
         }
         let event = NewEvent::new(row.org_id, EventKind::ConnectionCreated, &row.created_by)
             .connection(row.id)
@@ -119,7 +129,10 @@ impl Store {
         org: OrgId,
         id: ConnectionId,
     ) -> Result<Option<connection::Model>, StoreError> {
-        Ok(connection::Entity::find_by_id(id).filter(connection::Column::OrgId.eq(org)).one(db).await?)
+        Ok(connection::Entity::find_by_id(id)
+            .filter(connection::Column::OrgId.eq(org))
+            .one(db)
+            .await?)
     }
 
     /// The connection of an exclusive provider that is not disconnected.
@@ -177,7 +190,11 @@ impl Store {
         if let Some(after) = filter.after {
             query = query.filter(connection::Column::Id.gt(after));
         }
-        Ok(query.order_by_asc(connection::Column::Id).limit(limit).all(self.db()).await?)
+        Ok(query
+            .order_by_asc(connection::Column::Id)
+            .limit(limit)
+            .all(self.db())
+            .await?)
     }
 
     /// Writes the columns that are set in `change` and moves `version` on. The caller
@@ -217,7 +234,11 @@ impl Store {
                 row,
                 connection::ActiveModel {
                     config: Set(config),
-                    status: Set(if row.status == ConnectionStatus::Disabled { row.status } else { ConnectionStatus::Active }),
+                    status: Set(if row.status == ConnectionStatus::Disabled {
+                        row.status
+                    } else {
+                        ConnectionStatus::Active
+                    }),
                     health: Set(Health::Healthy),
                     account_key: Set(Some(account.key.clone())),
                     account_name: Set(Some(account.name.clone())),
@@ -255,7 +276,11 @@ impl Store {
         let change = connection::ActiveModel {
             status: Set(status.unwrap_or(row.status)),
             // One failure is not an outage; three in a row, or a refusal, are.
-            health: Set(if status.is_some() || count >= 3 { Health::Failing } else { Health::Degraded }),
+            health: Set(if status.is_some() || count >= 3 {
+                Health::Failing
+            } else {
+                Health::Degraded
+            }),
             error_count: Set(count),
             last_error: Set(Some(stored)),
             last_error_at: Set(Some(self.clock().now())),
@@ -304,13 +329,27 @@ impl Store {
         let (status, kind) = if enabled {
             // Never tested with success: switching it on again does not make it work.
             let tested = row.account_key.is_some();
-            (if tested { ConnectionStatus::Active } else { ConnectionStatus::Pending }, EventKind::ConnectionEnabled)
+            (
+                if tested {
+                    ConnectionStatus::Active
+                } else {
+                    ConnectionStatus::Pending
+                },
+                EventKind::ConnectionEnabled,
+            )
         } else {
             (ConnectionStatus::Disabled, EventKind::ConnectionDisabled)
         };
-        let change = connection::ActiveModel { status: Set(status), ..Default::default() };
+        let change = connection::ActiveModel {
+            status: Set(status),
+            ..Default::default()
+        };
         let updated = self.update_connection(tx, row, change).await?;
-        self.record_event(tx, NewEvent::new(row.org_id, kind, actor).connection(row.id)).await?;
+        self.record_event(
+            tx,
+            NewEvent::new(row.org_id, kind, actor).connection(row.id),
+        )
+        .await?;
         Ok(updated)
     }
 
@@ -325,12 +364,17 @@ impl Store {
         row: &connection::Model,
         actor: &str,
     ) -> Result<(connection::Model, Vec<JobId>), StoreError> {
-        self.revoke_credential(tx, row.org_id, row.id, actor).await?;
+        self.revoke_credential(tx, row.org_id, row.id, actor)
+            .await?;
         let open: Vec<JobId> = job::Entity::find()
             .select_only()
             .column(job::Column::Id)
             .filter(job::Column::ConnectionId.eq(row.id))
-            .filter(job::Column::State.is_in([JobState::Queued, JobState::Parked, JobState::Running]))
+            .filter(job::Column::State.is_in([
+                JobState::Queued,
+                JobState::Parked,
+                JobState::Running,
+            ]))
             .order_by_asc(job::Column::Id)
             .into_tuple()
             .all(tx)
@@ -345,8 +389,11 @@ impl Store {
             ..Default::default()
         };
         let updated = self.update_connection(tx, row, change).await?;
-        self.record_event(tx, NewEvent::new(row.org_id, EventKind::ConnectionDisconnected, actor).connection(row.id))
-            .await?;
+        self.record_event(
+            tx,
+            NewEvent::new(row.org_id, EventKind::ConnectionDisconnected, actor).connection(row.id),
+        )
+        .await?;
         Ok((updated, open))
     }
 
@@ -354,7 +401,11 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn prune_pending(&self, made_before: DateTime<Utc>, limit: u64) -> Result<u64, StoreError> {
+    pub async fn prune_pending(
+        &self,
+        made_before: DateTime<Utc>,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
         let tx = self.begin().await?;
         let rows = connection::Entity::find()
             .filter(connection::Column::Status.eq(ConnectionStatus::Pending))

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, sea_query::Expr,
 };
 
 use super::{Store, StoreError};
@@ -59,7 +59,8 @@ impl Store {
         connection: ConnectionId,
         new: NewCredential,
     ) -> Result<i64, StoreError> {
-        self.revoke_credential(tx, org, connection, &new.created_by).await?;
+        self.revoke_credential(tx, org, connection, &new.created_by)
+            .await?;
         let newest = credential::Entity::find()
             .filter(credential::Column::ConnectionId.eq(connection))
             .order_by_desc(credential::Column::Version)
@@ -97,7 +98,10 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let done = credential::Entity::update_many()
             .col_expr(credential::Column::Sealed, Expr::value(None::<Vec<u8>>))
-            .col_expr(credential::Column::RevokedAt, Expr::value(self.clock().now()))
+            .col_expr(
+                credential::Column::RevokedAt,
+                Expr::value(self.clock().now()),
+            )
             .col_expr(credential::Column::RevokedBy, Expr::value(by))
             .filter(credential::Column::OrgId.eq(org))
             .filter(credential::Column::ConnectionId.eq(connection))

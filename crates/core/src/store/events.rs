@@ -1,7 +1,8 @@
 //! The activity log: written in the transaction of what it tells.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +28,14 @@ impl NewEvent {
     /// What happened, to whom, by whom (`api_key:<id>`, `system`).
     #[must_use]
     pub fn new(org: OrgId, kind: EventKind, actor: impl Into<String>) -> Self {
-        Self { org, kind, actor: actor.into(), connection: None, job: None, data: json!({}) }
+        Self {
+            org,
+            kind,
+            actor: actor.into(),
+            connection: None,
+            job: None,
+            data: json!({}),
+        }
     }
 
     /// The connection it is about.
@@ -70,7 +78,11 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn record_event(&self, tx: &DatabaseTransaction, event: NewEvent) -> Result<EventId, StoreError> {
+    pub async fn record_event(
+        &self,
+        tx: &DatabaseTransaction,
+        event: NewEvent,
+    ) -> Result<EventId, StoreError> {
         let id = EventId::new(self.clock());
         event::Entity::insert(event::ActiveModel {
             id: Set(id),
@@ -91,7 +103,12 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn events(&self, org: OrgId, filter: &EventFilter, limit: u64) -> Result<Vec<event::Model>, StoreError> {
+    pub async fn events(
+        &self,
+        org: OrgId,
+        filter: &EventFilter,
+        limit: u64,
+    ) -> Result<Vec<event::Model>, StoreError> {
         let mut query = event::Entity::find().filter(event::Column::OrgId.eq(org));
         if let Some(connection) = filter.connection {
             query = query.filter(event::Column::ConnectionId.eq(connection));
@@ -105,6 +122,10 @@ impl Store {
         if let Some(before) = filter.before {
             query = query.filter(event::Column::Id.lt(before));
         }
-        Ok(query.order_by_desc(event::Column::Id).limit(limit).all(self.db()).await?)
+        Ok(query
+            .order_by_desc(event::Column::Id)
+            .limit(limit)
+            .all(self.db())
+            .await?)
     }
 }

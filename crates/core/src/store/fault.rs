@@ -16,9 +16,10 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) => true,
-            Self::Database(DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) => {
-                driver_error_is_transient(error)
-            }
+            Self::Database(
+                DbErr::Exec(RuntimeErr::SqlxError(error))
+                | DbErr::Query(RuntimeErr::SqlxError(error)),
+            ) => driver_error_is_transient(error),
             Self::Database(_) | Self::Unreadable { .. } => false,
         }
     }
@@ -32,7 +33,9 @@ fn driver_error_is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| code_is_transient(&code)),
+        sqlx::Error::Database(database) => {
+            database.code().is_some_and(|code| code_is_transient(&code))
+        }
         _ => false,
     }
 }
@@ -43,18 +46,29 @@ fn driver_error_is_transient(error: &sqlx::Error) -> bool {
 /// codes 5 BUSY and 6 LOCKED (<https://www.sqlite.org/rescode.html>).
 fn code_is_transient(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03";
+        return ["08", "40", "53", "57"]
+            .iter()
+            .any(|class| code.starts_with(class))
+            || code == "55P03";
     }
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+    code.parse::<u32>()
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
 }
 
 /// A body whose own query failed: an outage of the database burns no attempt, because
 /// nothing can be settled before it is over; anything else is a fault on our side.
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
-        let next = if error.is_transient() { Next::Release } else { Next::Retry { after: None } };
-        let failure =
-            Failure::new(FailureKind::Internal, error.to_string(), "Nothing to do if it passes; else look at the database.");
+        let next = if error.is_transient() {
+            Next::Release
+        } else {
+            Next::Retry { after: None }
+        };
+        let failure = Failure::new(
+            FailureKind::Internal,
+            error.to_string(),
+            "Nothing to do if it passes; else look at the database.",
+        );
         Self { next, failure }
     }
 }

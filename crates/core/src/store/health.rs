@@ -1,6 +1,9 @@
 //! The health log: one line per check of a connection.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::{Store, StoreError};
 use crate::{
@@ -36,7 +39,10 @@ impl Store {
     ) -> Result<HealthCheckId, StoreError> {
         let id = HealthCheckId::new(self.clock());
         let (kind, message) = match &check.failure {
-            Some(failure) => (Some(failure.kind.name().to_owned()), Some(failure.message.clone())),
+            Some(failure) => (
+                Some(failure.kind.name().to_owned()),
+                Some(failure.message.clone()),
+            ),
             None => (None, None),
         };
         health_check::Entity::insert(health_check::ActiveModel {

@@ -2,7 +2,10 @@
 //! transaction of the work, so key and work are there together or not at all.
 
 use chrono::TimeDelta;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
+    sea_query::OnConflict,
+};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -63,7 +66,11 @@ impl Store {
             resource_ids: Set(serde_json::json!([])),
             created_at: Set(now),
         })
-        .on_conflict(OnConflict::columns([Column::OrgId, Column::Key, Column::Route]).do_nothing().to_owned())
+        .on_conflict(
+            OnConflict::columns([Column::OrgId, Column::Key, Column::Route])
+                .do_nothing()
+                .to_owned(),
+        )
         .exec_without_returning(tx)
         .await?;
         if taken == 1 {
@@ -75,10 +82,11 @@ impl Store {
         if first.body_hash != asked.body_hash {
             return Ok(Repeat::OtherBody);
         }
-        let ids = serde_json::from_value(first.resource_ids).map_err(|error| StoreError::Unreadable {
-            what: "idempotency_keys.resource_ids",
-            why: error.to_string(),
-        })?;
+        let ids =
+            serde_json::from_value(first.resource_ids).map_err(|error| StoreError::Unreadable {
+                what: "idempotency_keys.resource_ids",
+                why: error.to_string(),
+            })?;
         Ok(Repeat::Again(first.resource_kind, ids))
     }
 

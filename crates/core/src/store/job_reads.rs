@@ -4,7 +4,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, prelude::Json,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, prelude::Json,
 };
 
 use super::{Store, StoreError};
@@ -122,7 +123,11 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn job(&self, org: OrgId, job: JobId) -> Result<Option<JobPicture>, StoreError> {
-        let row = pictures().filter(Column::OrgId.eq(org)).filter(Column::Id.eq(job)).into_model().one(self.db());
+        let row = pictures()
+            .filter(Column::OrgId.eq(org))
+            .filter(Column::Id.eq(job))
+            .into_model()
+            .one(self.db());
         Ok(row.await?)
     }
 
@@ -162,12 +167,23 @@ impl Store {
             .add_option(filter.state.map(|state| Column::State.eq(state)))
             .add_option(filter.kind.map(|kind| Column::Kind.eq(kind)))
             .add_option(filter.queue.map(|queue| Column::Queue.eq(queue)))
-            .add_option(filter.connection.map(|connection| Column::ConnectionId.eq(connection)))
+            .add_option(
+                filter
+                    .connection
+                    .map(|connection| Column::ConnectionId.eq(connection)),
+            )
             .add_option(before.map(|id| Column::Id.lt(id)));
         if filter.dead {
-            wanted = wanted.add(Column::State.is_in(DEAD)).add(Column::DiscardedAt.is_null());
+            wanted = wanted
+                .add(Column::State.is_in(DEAD))
+                .add(Column::DiscardedAt.is_null());
         }
-        let rows = pictures().filter(wanted).order_by_desc(Column::Id).limit(limit).into_model().all(self.db());
+        let rows = pictures()
+            .filter(wanted)
+            .order_by_desc(Column::Id)
+            .limit(limit)
+            .into_model()
+            .all(self.db());
         Ok(rows.await?)
     }
 
@@ -179,8 +195,11 @@ impl Store {
     pub async fn job_pictures(&self, ids: &[JobId]) -> Result<Vec<JobPicture>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for some in ids.chunks(IDS_PER_STATEMENT) {
-            let mut rows: Vec<JobPicture> =
-                pictures().filter(Column::Id.is_in(some.iter().copied())).into_model().all(self.db()).await?;
+            let mut rows: Vec<JobPicture> = pictures()
+                .filter(Column::Id.is_in(some.iter().copied()))
+                .into_model()
+                .all(self.db())
+                .await?;
             found.append(&mut rows);
         }
         Ok(found)

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::clock::Clock;
@@ -15,15 +15,15 @@ pub mod connect;
 pub mod connections;
 pub mod credentials;
 pub mod events;
+mod fault;
 pub mod health;
-pub mod orgs;
-pub mod overview;
-pub mod streams;
-pub mod records;
 pub mod idempotency;
 pub mod job_reads;
-mod fault;
 pub mod jobs;
+pub mod orgs;
+pub mod overview;
+pub mod records;
+pub mod streams;
 
 /// Why a query came to nothing.
 #[derive(Debug, thiserror::Error)]

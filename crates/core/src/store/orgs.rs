@@ -1,7 +1,8 @@
 //! The deployment's own row, and its organizations.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::OnConflict,
 };
 use serde_json::json;
 
@@ -27,7 +28,11 @@ impl Store {
             only_row: Set(true),
             created_at: Set(self.clock().now()),
         })
-        .on_conflict(OnConflict::column(deployment::Column::OnlyRow).do_nothing().to_owned())
+        .on_conflict(
+            OnConflict::column(deployment::Column::OnlyRow)
+                .do_nothing()
+                .to_owned(),
+        )
         .exec_without_returning(self.db())
         .await?;
         let row = deployment::Entity::find().one(self.db()).await?;
@@ -47,9 +52,19 @@ impl Store {
         name: &str,
         actor: &str,
     ) -> Result<org::Model, StoreError> {
-        let row = org::Model { id: OrgId::new(self.clock()), name: name.to_owned(), created_at: self.clock().now() };
-        org::Entity::insert(org::ActiveModel::from(row.clone())).exec_without_returning(tx).await?;
-        self.record_event(tx, NewEvent::new(row.id, EventKind::OrgCreated, actor).data(json!({ "name": name }))).await?;
+        let row = org::Model {
+            id: OrgId::new(self.clock()),
+            name: name.to_owned(),
+            created_at: self.clock().now(),
+        };
+        org::Entity::insert(org::ActiveModel::from(row.clone()))
+            .exec_without_returning(tx)
+            .await?;
+        self.record_event(
+            tx,
+            NewEvent::new(row.id, EventKind::OrgCreated, actor).data(json!({ "name": name })),
+        )
+        .await?;
         Ok(row)
     }
 
@@ -66,7 +81,10 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn orgs(&self) -> Result<Vec<org::Model>, StoreError> {
-        Ok(org::Entity::find().order_by_asc(org::Column::Id).all(self.db()).await?)
+        Ok(org::Entity::find()
+            .order_by_asc(org::Column::Id)
+            .all(self.db())
+            .await?)
     }
 
     /// An organization by its exact name, the oldest where several share it.
@@ -74,7 +92,9 @@ impl Store {
     /// # Errors
     /// The database.
     pub async fn org_by_name(&self, name: &str) -> Result<Option<org::Model>, StoreError> {
-        let rows = org::Entity::find().filter(org::Column::Name.eq(name)).order_by_asc(org::Column::Id);
+        let rows = org::Entity::find()
+            .filter(org::Column::Name.eq(name))
+            .order_by_asc(org::Column::Id);
         Ok(rows.one(self.db()).await?)
     }
 }

@@ -49,7 +49,10 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub async fn connection_counts(&self, org: OrgId) -> Result<Vec<(ConnectionStatus, i64)>, StoreError> {
+    pub async fn connection_counts(
+        &self,
+        org: OrgId,
+    ) -> Result<Vec<(ConnectionStatus, i64)>, StoreError> {
         use connection::Column;
         let rows = connection::Entity::find()
             .select_only()

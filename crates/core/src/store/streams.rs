@@ -2,7 +2,8 @@
 //! generation, and the counter that numbers changes in commit order.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use serde_json::Value;
@@ -24,7 +25,11 @@ impl Store {
         connection: ConnectionId,
         stream: &str,
     ) -> Result<Option<stream_state::Model>, StoreError> {
-        Ok(stream_state::Entity::find_by_id((connection, stream.to_owned())).one(db).await?)
+        Ok(
+            stream_state::Entity::find_by_id((connection, stream.to_owned()))
+                .one(db)
+                .await?,
+        )
     }
 
     /// The states of all streams of a connection, by name.
@@ -66,18 +71,26 @@ impl Store {
             records: Set(0),
             last_synced_at: Set(None),
         };
-        let conflict = OnConflict::columns([stream_state::Column::ConnectionId, stream_state::Column::Stream])
-            .value(
-                stream_state::Column::Generation,
-                Expr::col((stream_state::Entity, stream_state::Column::Generation)).add(1),
-            )
-            .to_owned();
-        stream_state::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx).await?;
+        let conflict = OnConflict::columns([
+            stream_state::Column::ConnectionId,
+            stream_state::Column::Stream,
+        ])
+        .value(
+            stream_state::Column::Generation,
+            Expr::col((stream_state::Entity, stream_state::Column::Generation)).add(1),
+        )
+        .to_owned();
+        stream_state::Entity::insert(row)
+            .on_conflict(conflict)
+            .exec_without_returning(tx)
+            .await?;
         let state = self.stream_state(tx, connection, stream).await?;
-        state.map(|state| state.generation).ok_or_else(|| StoreError::Unreadable {
-            what: "stream_states",
-            why: "the row that was just written is not there".into(),
-        })
+        state
+            .map(|state| state.generation)
+            .ok_or_else(|| StoreError::Unreadable {
+                what: "stream_states",
+                why: "the row that was just written is not there".into(),
+            })
     }
 
     /// Ends a sync of a stream: its new cursor, where the run brought one, and when.

@@ -31,7 +31,12 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         None => opening::open(run, ctx).await?.session.secret,
     };
     let session = opening::session(run, ctx, &*provider, args.config.clone(), secret);
-    run.log.info("asking the provider whose account this credential opens", json!({})).await;
+    run.log
+        .info(
+            "asking the provider whose account this credential opens",
+            json!({}),
+        )
+        .await;
     let tested = tokio::select! {
         tested = provider.test(&session) => tested,
         () = run.stop.cancelled() => return Err(run.released()),
@@ -40,19 +45,34 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Ok(account) => account,
         Err(error) => return refused(run, ctx, &row, error).await,
     };
-    if row.account_key.as_ref().is_some_and(|key| *key != account.key) {
+    if row
+        .account_key
+        .as_ref()
+        .is_some_and(|key| *key != account.key)
+    {
         return other_account(run, ctx, &row, &account).await;
     }
     adopt(run, ctx, &row, args.config, candidate, &account).await?;
-    run.log.info("the credential works", json!({ "account": account.name })).await;
+    run.log
+        .info("the credential works", json!({ "account": account.name }))
+        .await;
     Ok(json!({ "account": account }))
 }
 
 /// The new credential that came sealed with the job, if one came.
-async fn candidate(run: &JobRun, ctx: &Context, row: &connection::Model) -> Result<Option<SecretFields>, JobError> {
-    let (Some(bytes), Some(key_id)) = (run.job.sealed.clone(), run.job.sealed_key.clone()) else { return Ok(None) };
+async fn candidate(
+    run: &JobRun,
+    ctx: &Context,
+    row: &connection::Model,
+) -> Result<Option<SecretFields>, JobError> {
+    let (Some(bytes), Some(key_id)) = (run.job.sealed.clone(), run.job.sealed_key.clone()) else {
+        return Ok(None);
+    };
     let sealed = SealedArgs { bytes, key_id };
-    ctx.vault.open_args(row.org_id, run.job.id, &sealed).map(Some).map_err(vault_error)
+    ctx.vault
+        .open_args(row.org_id, run.job.id, &sealed)
+        .map(Some)
+        .map_err(vault_error)
 }
 
 /// Makes the candidate current and lets waiting work go on, in one transaction.
@@ -64,9 +84,13 @@ async fn adopt(
     candidate: Option<SecretFields>,
     account: &Account,
 ) -> Result<(), JobError> {
-    let tx = run.begin_fenced().await?;
-    let Some(held) = ctx.store.lock_connection(&tx, row.org_id, row.id).await? else {
-        return Err(fail(FailureKind::Invalid, "the connection is gone", "Connect the account again."));
+    let (tx, held) = run.begin_fenced_on(row.org_id, row.id).await?;
+    let Some(held) = held else {
+        return Err(fail(
+            FailureKind::Invalid,
+            "the connection is gone",
+            "Connect the account again.",
+        ));
     };
     if held.status == ConnectionStatus::Disconnected {
         return Err(fail(
@@ -78,8 +102,11 @@ async fn adopt(
     let actor = &run.job.requested_by;
     if let Some(secret) = candidate {
         let id = CredentialId::new(ctx.store.clock());
-        let sealed =
-            ctx.vault.close_credential(&ctx.store, &tx, held.org_id, held.id, id, &secret).await.map_err(vault_error)?;
+        let sealed = ctx
+            .vault
+            .close_credential(&ctx.store, &tx, held.org_id, held.id, id, &secret)
+            .await
+            .map_err(vault_error)?;
         let new = NewCredential {
             id,
             sealed,
@@ -87,10 +114,18 @@ async fn adopt(
             expires_at: None,
             created_by: actor.clone(),
         };
-        ctx.store.replace_credential(&tx, held.org_id, held.id, new).await?;
+        ctx.store
+            .replace_credential(&tx, held.org_id, held.id, new)
+            .await?;
     }
-    let tested = TestedAccount { key: account.key.clone(), name: account.name.clone() };
-    let updated = ctx.store.activate_connection(&tx, &held, config, &tested, actor).await?;
+    let tested = TestedAccount {
+        key: account.key.clone(),
+        name: account.name.clone(),
+    };
+    let updated = ctx
+        .store
+        .activate_connection(&tx, &held, config, &tested, actor)
+        .await?;
     let released = if updated.status == ConnectionStatus::Active {
         ctx.store.jobs().unpark(&tx, held.id).await?
     } else {
@@ -119,7 +154,12 @@ async fn refused(
     error: ProviderError,
 ) -> Result<Value, JobError> {
     let failure = error.failure();
-    run.log.warn(&failure.message, json!({ "kind": failure.kind, "code": failure.code })).await;
+    run.log
+        .warn(
+            &failure.message,
+            json!({ "kind": failure.kind, "code": failure.code }),
+        )
+        .await;
     let mut end = error.into_job_error(ctx.clock.now(), None);
     // A candidate that is refused has nothing to wait for: its test has failed.
     if matches!(end.next, Next::Park { .. }) {
@@ -148,7 +188,10 @@ async fn other_account(
          the records of two accounts are never mixed.",
     );
     note_failed_test(run, ctx, row, &failure).await?;
-    Err(JobError { next: Next::Fail, failure })
+    Err(JobError {
+        next: Next::Fail,
+        failure,
+    })
 }
 
 async fn note_failed_test(
@@ -157,16 +200,20 @@ async fn note_failed_test(
     row: &connection::Model,
     failure: &Failure,
 ) -> Result<(), JobError> {
-    let tx = run.begin_fenced().await?;
-    if let Some(held) = ctx.store.lock_connection(&tx, row.org_id, row.id).await? {
+    let (tx, held) = run.begin_fenced_on(row.org_id, row.id).await?;
+    if let Some(held) = held {
         // What is in force keeps its state: only the candidate was refused.
         if held.status == ConnectionStatus::Pending {
             ctx.store.note_failure(&tx, &held, failure, None).await?;
         }
-        let event = NewEvent::new(row.org_id, EventKind::ConnectionTestFailed, &run.job.requested_by)
-            .connection(row.id)
-            .job(run.job.id)
-            .data(json!({ "failure": failure }));
+        let event = NewEvent::new(
+            row.org_id,
+            EventKind::ConnectionTestFailed,
+            &run.job.requested_by,
+        )
+        .connection(row.id)
+        .job(run.job.id)
+        .data(json!({ "failure": failure }));
         ctx.store.record_event(&tx, event).await?;
     }
     tx.commit().await?;

@@ -1,10 +1,7 @@
 //! Asks the provider whether the credential in force works, and writes it down.
 
 use patchbay_core::{
-    connection::ConnectionStatus,
-    failure::Failure,
-    job::JobError,
-    job_args::HealthCheckArgs,
+    connection::ConnectionStatus, failure::Failure, job::JobError, job_args::HealthCheckArgs,
     store::health::NewHealthCheck,
 };
 use serde_json::{Value, json};
@@ -27,11 +24,24 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         () = run.stop.cancelled() => return Err(run.released()),
     };
     let response_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
-    let failure = tested.as_ref().err().map(patchbay_providers::ProviderError::failure);
-    record(run, ctx, &opened, args.reason.name(), response_ms, failure.clone()).await?;
+    let failure = tested
+        .as_ref()
+        .err()
+        .map(patchbay_providers::ProviderError::failure);
+    record(
+        run,
+        ctx,
+        &opened,
+        args.reason.name(),
+        response_ms,
+        failure.clone(),
+    )
+    .await?;
     match tested {
         Ok(account) => Ok(json!({ "ok": true, "response_ms": response_ms, "account": account })),
-        Err(error) if error.kind == patchbay_core::failure::FailureKind::Auth => opened.refused(run, ctx, error).await,
+        Err(error) if error.kind == patchbay_core::failure::FailureKind::Auth => {
+            opened.refused(run, ctx, error).await
+        }
         Err(_) => Ok(json!({ "ok": false, "response_ms": response_ms, "failure": failure })),
     }
 }
@@ -44,9 +54,9 @@ async fn record(
     response_ms: i32,
     failure: Option<Failure>,
 ) -> Result<(), JobError> {
-    let tx = run.begin_fenced().await?;
     let (org, connection) = (opened.row.org_id, opened.row.id);
-    if let Some(row) = ctx.store.lock_connection(&tx, org, connection).await? {
+    let (tx, row) = run.begin_fenced_on(org, connection).await?;
+    if let Some(row) = row {
         match &failure {
             // A refusal is noted where it breaks the connection, once.
             Some(failure) if failure.kind != patchbay_core::failure::FailureKind::Auth => {
@@ -59,7 +69,18 @@ async fn record(
             None => {}
         }
     }
-    ctx.store.record_health_check(&tx, NewHealthCheck { org, connection, kind, response_ms, failure }).await?;
+    ctx.store
+        .record_health_check(
+            &tx,
+            NewHealthCheck {
+                org,
+                connection,
+                kind,
+                response_ms,
+                failure,
+            },
+        )
+        .await?;
     tx.commit().await?;
     signal(run, ctx, &opened.row).await;
     Ok(())

@@ -53,7 +53,11 @@ pub fn args<T: DeserializeOwned>(run: &JobRun) -> Result<T, JobError> {
 /// The row lacks one of them.
 pub fn subject(run: &JobRun) -> Result<(OrgId, ConnectionId), JobError> {
     run.job.org_id.zip(run.job.connection_id).ok_or_else(|| {
-        fail(FailureKind::Internal, "this job names no connection", "Report it with the job's id.")
+        fail(
+            FailureKind::Internal,
+            "this job names no connection",
+            "Report it with the job's id.",
+        )
     })
 }
 
@@ -61,7 +65,10 @@ pub fn subject(run: &JobRun) -> Result<(OrgId, ConnectionId), JobError> {
 ///
 /// # Errors
 /// It is disconnected, or its provider is not in this version.
-pub async fn find(run: &JobRun, ctx: &Context) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
+pub async fn find(
+    run: &JobRun,
+    ctx: &Context,
+) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
     let (org, id) = subject(run)?;
     let row = ctx.store.connection(ctx.store.db(), org, id).await?;
     let Some(row) = row.filter(|row| row.status != ConnectionStatus::Disconnected) else {
@@ -88,10 +95,22 @@ pub async fn find(run: &JobRun, ctx: &Context) -> Result<(connection::Model, Arc
 pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
     let (row, provider) = find(run, ctx).await?;
     if row.status == ConnectionStatus::Disabled {
-        return Err(park(None, "the connection is switched off", "Switch it on; the job then goes on by itself."));
+        return Err(park(
+            None,
+            "the connection is switched off",
+            "Switch it on; the job then goes on by itself.",
+        ));
     }
-    let Some(credential) = ctx.store.current_credential(ctx.store.db(), row.org_id, row.id).await? else {
-        return Err(park(None, "the connection has no credential", "Set its credential; the job then goes on by itself."));
+    let Some(credential) = ctx
+        .store
+        .current_credential(ctx.store.db(), row.org_id, row.id)
+        .await?
+    else {
+        return Err(park(
+            None,
+            "the connection has no credential",
+            "Set its credential; the job then goes on by itself.",
+        ));
     };
     let sealed = credential.sealed.as_deref().unwrap_or_default();
     let secret = ctx
@@ -100,15 +119,33 @@ pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
         .await
         .map_err(vault_error)?;
     let session = session(run, ctx, &*provider, row.config.clone(), secret);
-    Ok(Opened { row, provider, session, credential_version: credential.version })
+    Ok(Opened {
+        row,
+        provider,
+        session,
+        credential_version: credential.version,
+    })
 }
 
 /// A session with any config and secret, such as a candidate's.
 #[must_use]
-pub fn session(run: &JobRun, ctx: &Context, provider: &dyn Provider, config: Value, secret: SecretFields) -> Session {
+pub fn session(
+    run: &JobRun,
+    ctx: &Context,
+    provider: &dyn Provider,
+    config: Value,
+    secret: SecretFields,
+) -> Session {
     secret.0.values().for_each(|secret| run.log.hide(secret));
     let trace = run.job.trace_context.clone();
-    ctx.providers.open(provider, ctx.outbound.clone(), ctx.clock.clone(), config, secret, trace)
+    ctx.providers.open(
+        provider,
+        ctx.outbound.clone(),
+        ctx.clock.clone(),
+        config,
+        secret,
+        trace,
+    )
 }
 
 impl Opened {
@@ -118,9 +155,19 @@ impl Opened {
     ///
     /// # Errors
     /// Always: the error that the body returns.
-    pub async fn refused<T>(&self, run: &JobRun, ctx: &Context, error: ProviderError) -> Result<T, JobError> {
+    pub async fn refused<T>(
+        &self,
+        run: &JobRun,
+        ctx: &Context,
+        error: ProviderError,
+    ) -> Result<T, JobError> {
         let failure = error.failure();
-        run.log.warn(&failure.message, json!({ "kind": failure.kind, "code": failure.code })).await;
+        run.log
+            .warn(
+                &failure.message,
+                json!({ "kind": failure.kind, "code": failure.code }),
+            )
+            .await;
         if failure.kind == FailureKind::Auth {
             self.break_connection(run, ctx, &failure).await?;
         } else {
@@ -129,16 +176,30 @@ impl Opened {
         Err(error.into_job_error(ctx.clock.now(), Some(self.credential_version)))
     }
 
-    async fn break_connection(&self, run: &JobRun, ctx: &Context, failure: &Failure) -> Result<(), JobError> {
-        let tx = run.begin_fenced().await?;
-        let Some(row) = ctx.store.lock_connection(&tx, self.row.org_id, self.row.id).await? else { return Ok(()) };
-        let current = ctx.store.current_credential(&tx, row.org_id, row.id).await?;
-        let usable = matches!(row.status, ConnectionStatus::Active | ConnectionStatus::Pending);
-        if current.is_some_and(|credential| credential.version == self.credential_version) && usable {
+    async fn break_connection(
+        &self,
+        run: &JobRun,
+        ctx: &Context,
+        failure: &Failure,
+    ) -> Result<(), JobError> {
+        let (tx, row) = run.begin_fenced_on(self.row.org_id, self.row.id).await?;
+        let Some(row) = row else { return Ok(()) };
+        let current = ctx
+            .store
+            .current_credential(&tx, row.org_id, row.id)
+            .await?;
+        let usable = matches!(
+            row.status,
+            ConnectionStatus::Active | ConnectionStatus::Pending
+        );
+        if current.is_some_and(|credential| credential.version == self.credential_version) && usable
+        {
             let status = match self.provider.manifest().auth.kind {
                 AuthKind::AccessToken => ConnectionStatus::Error,
             };
-            ctx.store.note_failure(&tx, &row, failure, Some(status)).await?;
+            ctx.store
+                .note_failure(&tx, &row, failure, Some(status))
+                .await?;
             let parked = ctx.store.jobs().park_queued(&tx, row.id).await?;
             let event = NewEvent::new(row.org_id, EventKind::ConnectionCredentialRefused, "system")
                 .connection(row.id)
@@ -152,8 +213,8 @@ impl Opened {
     }
 
     async fn note(&self, run: &JobRun, ctx: &Context, failure: &Failure) -> Result<(), JobError> {
-        let tx = run.begin_fenced().await?;
-        if let Some(row) = ctx.store.lock_connection(&tx, self.row.org_id, self.row.id).await? {
+        let (tx, row) = run.begin_fenced_on(self.row.org_id, self.row.id).await?;
+        if let Some(row) = row {
             ctx.store.note_failure(&tx, &row, failure, None).await?;
         }
         tx.commit().await?;
@@ -164,7 +225,10 @@ impl Opened {
 
 /// Tells watchers of the org to look at the connection again. Best effort.
 pub async fn signal(run: &JobRun, ctx: &Context, row: &connection::Model) {
-    let signal = Signal::Connection { org: row.org_id, connection: row.id };
+    let signal = Signal::Connection {
+        org: row.org_id,
+        connection: row.id,
+    };
     if let Err(away) = ctx.hints.signal(signal).await {
         tracing::debug!(%away, job = %run.job.id, "signal not sent");
     }
@@ -172,11 +236,17 @@ pub async fn signal(run: &JobRun, ctx: &Context, row: &connection::Model) {
 
 /// An end without another try.
 pub fn fail(kind: FailureKind, message: impl Into<String>, action: impl Into<String>) -> JobError {
-    JobError { next: Next::Fail, failure: Failure::new(kind, message, action) }
+    JobError {
+        next: Next::Fail,
+        failure: Failure::new(kind, message, action),
+    }
 }
 
 fn park(credential_version: Option<i64>, message: &str, action: &str) -> JobError {
-    JobError { next: Next::Park { credential_version }, failure: Failure::new(FailureKind::Auth, message, action) }
+    JobError {
+        next: Next::Park { credential_version },
+        failure: Failure::new(FailureKind::Auth, message, action),
+    }
 }
 
 /// A vault that cannot open a credential is a fault of the deployment, not of the account:

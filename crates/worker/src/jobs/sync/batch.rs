@@ -32,23 +32,32 @@ struct LastPage {
 
 impl Batch {
     pub(super) fn new() -> Self {
-        Self { records: Vec::new(), last: None, since: Instant::now() }
+        Self {
+            records: Vec::new(),
+            last: None,
+            since: Instant::now(),
+        }
     }
 
     pub(super) fn add(&mut self, page: Page) {
         if self.last.is_none() {
             self.since = Instant::now();
         }
-        self.records.extend(page.records.into_iter().map(|record| SeenRecord {
-            external_id: without_nul(record.external_id),
-            kind: record.kind,
-            data: value_without_nul(record.data),
-            raw: value_without_nul(record.raw),
-            source_version: record.source_version,
-            deleted: record.deleted,
-        }));
-        self.last =
-            Some(LastPage { next: page.next, cursor: page.cursor, total: page.total, complete: page.complete });
+        self.records
+            .extend(page.records.into_iter().map(|record| SeenRecord {
+                external_id: without_nul(record.external_id),
+                kind: record.kind,
+                data: value_without_nul(record.data),
+                raw: value_without_nul(record.raw),
+                source_version: record.source_version,
+                deleted: record.deleted,
+            }));
+        self.last = Some(LastPage {
+            next: page.next,
+            cursor: page.cursor,
+            total: page.total,
+            complete: page.complete,
+        });
     }
 
     pub(super) fn is_ripe(&self, records: usize) -> bool {
@@ -64,7 +73,9 @@ impl Batch {
         args: &SyncArgs,
         state: &mut RunState,
     ) -> Result<(), JobError> {
-        let Some(last) = self.last.take() else { return Ok(()) };
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
         let records = std::mem::take(&mut self.records);
         let count = records.len() as u64;
         state.complete = last.complete;
@@ -76,14 +87,18 @@ impl Batch {
             if chunk.is_empty() {
                 break;
             }
-            state.counts.add(ctx.store.upsert_records(&tx, &sighting, chunk).await?);
+            state
+                .counts
+                .add(ctx.store.upsert_records(&tx, &sighting, chunk).await?);
         }
         state.advance(count);
         state.pulled = last.next.is_none();
         state.position = last.next;
         state.total = last.total.or(state.total);
         state.new_cursor = last.cursor.or(state.new_cursor.take());
-        state.checkpoint(run, &tx, &format!("pulling {}", args.stream)).await?;
+        state
+            .checkpoint(run, &tx, &format!("pulling {}", args.stream))
+            .await?;
         tx.commit().await?;
         run.signal().await;
         Ok(())
@@ -94,16 +109,23 @@ impl Batch {
 /// (<https://www.postgresql.org/docs/current/datatype-json.html>). The replacement
 /// character says that something stood there.
 fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}")
+    } else {
+        text
+    }
 }
 
 fn value_without_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_nul(text)),
         Value::Array(items) => Value::Array(items.into_iter().map(value_without_nul).collect()),
-        Value::Object(fields) => {
-            Value::Object(fields.into_iter().map(|(key, value)| (without_nul(key), value_without_nul(value))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (without_nul(key), value_without_nul(value)))
+                .collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
     }
 }

@@ -42,7 +42,11 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
 
 fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
     let manifest = opened.provider.manifest();
-    let Some(stream) = manifest.streams.iter().find(|stream| stream.key == args.stream) else {
+    let Some(stream) = manifest
+        .streams
+        .iter()
+        .find(|stream| stream.key == args.stream)
+    else {
         return Err(fail(
             FailureKind::Invalid,
             format!("{} has no stream `{}`", manifest.label, args.stream),
@@ -57,15 +61,25 @@ fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
     if !stream.modes.contains(&mode) {
         return Err(fail(
             FailureKind::Invalid,
-            format!("the stream `{}` of {} cannot be pulled this way", args.stream, manifest.label),
+            format!(
+                "the stream `{}` of {} cannot be pulled this way",
+                args.stream, manifest.label
+            ),
             "Ask for one of the modes that the provider's catalogue names for it.",
         ));
     }
-    let off = opened.row.capabilities_off.as_array().is_some_and(|off| off.contains(&json!(stream.capability)));
+    let off = opened
+        .row
+        .capabilities_off
+        .as_array()
+        .is_some_and(|off| off.contains(&json!(stream.capability)));
     if off {
         return Err(fail(
             FailureKind::Invalid,
-            format!("`{}` is switched off for this connection", stream.capability),
+            format!(
+                "`{}` is switched off for this connection",
+                stream.capability
+            ),
             "Switch the capability on for the connection, then ask again.",
         ));
     }
@@ -112,15 +126,17 @@ async fn pull_all(
 }
 
 /// A page being fetched on its own; dropping it stops the fetch.
-type Fetching = std::pin::Pin<Box<tokio_util::task::AbortOnDropHandle<Result<Page, ProviderError>>>>;
+type Fetching =
+    std::pin::Pin<Box<tokio_util::task::AbortOnDropHandle<Result<Page, ProviderError>>>>;
 
 /// What a fetch came to.
 struct Fetched(Result<Result<Page, ProviderError>, tokio::task::JoinError>);
 
 fn fetch(opened: &Opened, pull: Pull) -> impl Future<Output = Fetched> + Unpin + use<> {
     let (provider, session) = (opened.provider.clone(), opened.session.clone());
-    let task: Fetching =
-        Box::pin(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { provider.pull(&session, &pull).await })));
+    let task: Fetching = Box::pin(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(
+        async move { provider.pull(&session, &pull).await },
+    )));
     Box::pin(async move { Fetched(task.await) })
 }
 
@@ -148,7 +164,10 @@ async fn delete_unseen(
     let sighting = state.sighting(opened, args);
     loop {
         let tx = run.begin_fenced().await?;
-        let gone = ctx.store.delete_unseen(&tx, &sighting, RECORDS_PER_BATCH as u64).await?;
+        let gone = ctx
+            .store
+            .delete_unseen(&tx, &sighting, RECORDS_PER_BATCH as u64)
+            .await?;
         state.counts.deleted += gone;
         state.checkpoint(run, &tx, "removing what is gone").await?;
         tx.commit().await?;
@@ -169,11 +188,14 @@ async fn finish(
     args: &SyncArgs,
     state: &mut RunState,
 ) -> Result<Value, JobError> {
-    let result = json!({ "stream": args.stream, "records": state.done, "counts": state.counts.by_name() });
+    let result =
+        json!({ "stream": args.stream, "records": state.done, "counts": state.counts.by_name() });
     let (org, connection) = (opened.row.org_id, opened.row.id);
-    let tx = run.begin_fenced().await?;
-    ctx.store.finish_stream(&tx, connection, &args.stream, state.new_cursor.take()).await?;
-    if let Some(row) = ctx.store.lock_connection(&tx, org, connection).await? {
+    let (tx, row) = run.begin_fenced_on(org, connection).await?;
+    ctx.store
+        .finish_stream(&tx, connection, &args.stream, state.new_cursor.take())
+        .await?;
+    if let Some(row) = row {
         ctx.store.note_success(&tx, &row, true).await?;
     }
     let event = NewEvent::new(org, EventKind::SyncCompleted, &run.job.requested_by)

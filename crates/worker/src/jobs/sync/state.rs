@@ -94,13 +94,20 @@ pub(super) async fn load_or_begin(
                 "Ask for the sync again; it begins from the stream's cursor.",
             )
         })?;
-        run.log.info("going on after a break", json!({ "records": state.done })).await;
+        run.log
+            .info("going on after a break", json!({ "records": state.done }))
+            .await;
         return Ok(state);
     }
     let tx = run.begin_fenced().await?;
-    let generation =
-        ctx.store.begin_generation(&tx, opened.row.org_id, opened.row.id, &args.stream).await?;
-    let before = ctx.store.stream_state(&tx, opened.row.id, &args.stream).await?;
+    let generation = ctx
+        .store
+        .begin_generation(&tx, opened.row.org_id, opened.row.id, &args.stream)
+        .await?;
+    let before = ctx
+        .store
+        .stream_state(&tx, opened.row.id, &args.stream)
+        .await?;
     let state = RunState {
         generation,
         complete: false,
@@ -129,7 +136,13 @@ impl RunState {
             PullMode::Full => None,
             PullMode::Incremental | PullMode::Range { .. } => self.cursor.clone(),
         };
-        Pull { stream: args.stream.clone(), mode: args.pull.clone(), cursor, position, started_at: self.started_at }
+        Pull {
+            stream: args.stream.clone(),
+            mode: args.pull.clone(),
+            cursor,
+            position,
+            started_at: self.started_at,
+        }
     }
 
     pub(super) fn sighting(&self, opened: &Opened, args: &SyncArgs) -> Sighting {
@@ -188,10 +201,17 @@ impl Pace {
     const WINDOW_S: f64 = 1.0;
 
     fn new() -> Self {
-        Self { since: Instant::now(), rate: None, pending: 0 }
+        Self {
+            since: Instant::now(),
+            rate: None,
+            pending: 0,
+        }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people; counts stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a rate for people; counts stay far below 2^52"
+    )]
     fn add(&mut self, records: u64) {
         self.pending += records;
         let seconds = self.since.elapsed().as_secs_f64();

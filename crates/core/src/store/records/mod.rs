@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement, Value,
+    sea_query::{Expr, ExprTrait},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError};
@@ -16,6 +18,8 @@ use crate::{
     entities::{record, stream_state},
     ids::{ConnectionId, OrgId},
 };
+
+mod write;
 
 /// Records written in one statement. A row binds 14 values, and SQLite allows 32,766.
 pub const RECORDS_PER_BATCH: usize = 1_000;
@@ -28,9 +32,9 @@ pub struct SeenRecord {
     /// What it is within the stream.
     pub kind: String,
     /// Unified shape.
-    pub data: Value,
+    pub data: Json,
     /// The provider's shape.
-    pub raw: Value,
+    pub raw: Json,
     /// Grows with every change at the provider.
     pub source_version: Option<i64>,
     /// The provider says it was deleted.
@@ -77,11 +81,23 @@ pub struct RecordFilter {
     pub kind: Option<String>,
 }
 
+/// The fence and the lane make sure that these are the rows that were counted.
+const DELETE_UNSEEN: &str = "
+    update records
+    set deleted_at = $4, last_changed = $4, change_no = gone.number
+    from (select external_id, $5 - 1 + row_number() over (order by external_id) as number
+          from records
+          where connection_id = $1 and stream = $2 and generation < $3 and deleted_at is null
+          limit $6) gone
+    where records.connection_id = $1 and records.stream = $2 and records.external_id = gone.external_id";
+
 /// What is known of a row before a batch is written.
+#[derive(FromQueryResult)]
 struct Known {
-    hash: Vec<u8>,
+    external_id: String,
+    content_hash: Vec<u8>,
     source_version: Option<i64>,
-    deleted: bool,
+    deleted_at: Option<DateTime<Utc>>,
 }
 
 /// What a seen record does to its row.
@@ -106,7 +122,7 @@ impl Store {
         seen: Vec<SeenRecord>,
     ) -> Result<Upserted, StoreError> {
         let seen = newest_of_each(seen);
-        let known = known_rows(tx, sighting, &seen).await?;
+        let known = write::known(tx, sighting, &seen).await?;
         let mut counts = Upserted::default();
         let mut living: i64 = 0;
         let mut changed = Vec::with_capacity(seen.len());
@@ -125,16 +141,18 @@ impl Store {
                     continue;
                 }
             }
-            let was_living = before.is_some_and(|known| !known.deleted);
+            let was_living = before.is_some_and(|known| known.deleted_at.is_none());
             living += i64::from(!record.deleted) - i64::from(was_living);
             changed.push((record, hash));
         }
         if !changed.is_empty() {
-            let first = self.draw_change_numbers(tx, sighting, changed.len(), living).await?;
-            self.write_changed(tx, sighting, changed, first).await?;
+            let first = self
+                .draw_change_numbers(tx, sighting, changed.len(), living)
+                .await?;
+            write::changed(tx, sighting, changed, first, self.clock().now()).await?;
         }
         if sighting.complete && !kept.is_empty() {
-            mark_seen(tx, sighting, kept).await?;
+            write::mark_seen(tx, sighting, kept).await?;
         }
         Ok(counts)
     }
@@ -150,7 +168,7 @@ impl Store {
         sighting: &Sighting,
         limit: u64,
     ) -> Result<u64, StoreError> {
-        let gone: Vec<String> = record::Entity::find()
+        let count = record::Entity::find()
             .select_only()
             .column(record::Column::ExternalId)
             .filter(record::Column::ConnectionId.eq(sighting.connection))
@@ -158,27 +176,31 @@ impl Store {
             .filter(record::Column::Generation.lt(sighting.generation))
             .filter(record::Column::DeletedAt.is_null())
             .limit(limit)
-            .into_tuple()
+            .into_tuple::<String>()
             .all(tx)
-            .await?;
-        let count = gone.len();
+            .await?
+            .len();
         if count == 0 {
             return Ok(0);
         }
         let number = i64::try_from(count).expect("at most a batch");
-        let mut change_no = self.draw_change_numbers(tx, sighting, count, -number).await?;
-        for external_id in gone {
-            record::Entity::update_many()
-                .col_expr(record::Column::DeletedAt, Expr::value(self.clock().now()))
-                .col_expr(record::Column::LastChanged, Expr::value(self.clock().now()))
-                .col_expr(record::Column::ChangeNo, Expr::value(change_no))
-                .filter(record::Column::ConnectionId.eq(sighting.connection))
-                .filter(record::Column::Stream.eq(&sighting.stream))
-                .filter(record::Column::ExternalId.eq(external_id))
-                .exec(tx)
-                .await?;
-            change_no += 1;
-        }
+        let first = self
+            .draw_change_numbers(tx, sighting, count, -number)
+            .await?;
+        let values: [Value; 6] = [
+            sighting.connection.into(),
+            sighting.stream.as_str().into(),
+            sighting.generation.into(),
+            self.clock().now().into(),
+            first.into(),
+            number.into(),
+        ];
+        tx.execute_raw(Statement::from_sql_and_values(
+            tx.get_database_backend(),
+            DELETE_UNSEEN,
+            values,
+        ))
+        .await?;
         Ok(count as u64)
     }
 
@@ -207,7 +229,11 @@ impl Store {
         if let Some(kind) = &filter.kind {
             query = query.filter(record::Column::Kind.eq(kind));
         }
-        Ok(query.order_by_asc(record::Column::ChangeNo).limit(limit).all(self.db()).await?)
+        Ok(query
+            .order_by_asc(record::Column::ChangeNo)
+            .limit(limit)
+            .all(self.db())
+            .await?)
     }
 
     /// Draws `count` numbers and returns the first. Updating the stream's row makes
@@ -221,8 +247,14 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let count = i64::try_from(count).expect("at most a batch");
         let state = stream_state::Entity::update_many()
-            .col_expr(stream_state::Column::ChangeNo, Expr::col(stream_state::Column::ChangeNo).add(count))
-            .col_expr(stream_state::Column::Records, Expr::col(stream_state::Column::Records).add(living))
+            .col_expr(
+                stream_state::Column::ChangeNo,
+                Expr::col(stream_state::Column::ChangeNo).add(count),
+            )
+            .col_expr(
+                stream_state::Column::Records,
+                Expr::col(stream_state::Column::Records).add(living),
+            )
             .filter(stream_state::Column::ConnectionId.eq(sighting.connection))
             .filter(stream_state::Column::Stream.eq(&sighting.stream))
             .exec_with_returning(tx)
@@ -235,92 +267,6 @@ impl Store {
             }),
         }
     }
-
-    async fn write_changed(
-        &self,
-        tx: &DatabaseTransaction,
-        sighting: &Sighting,
-        changed: Vec<(SeenRecord, Vec<u8>)>,
-        first: i64,
-    ) -> Result<(), StoreError> {
-        let now = self.clock().now();
-        let rows = changed.into_iter().zip(first..).map(|((seen, hash), change_no)| record::ActiveModel {
-            connection_id: Set(sighting.connection),
-            stream: Set(sighting.stream.clone()),
-            external_id: Set(seen.external_id),
-            org_id: Set(sighting.org),
-            kind: Set(seen.kind),
-            data: Set(seen.data),
-            raw: Set(seen.raw),
-            content_hash: Set(hash),
-            source_version: Set(seen.source_version),
-            generation: Set(sighting.generation),
-            change_no: Set(change_no),
-            first_seen: Set(now),
-            last_changed: Set(now),
-            deleted_at: Set(seen.deleted.then_some(now)),
-        });
-        let mut conflict =
-            OnConflict::columns([record::Column::ConnectionId, record::Column::Stream, record::Column::ExternalId]);
-        conflict.update_columns([
-            record::Column::Kind,
-            record::Column::ContentHash,
-            record::Column::SourceVersion,
-            record::Column::Generation,
-            record::Column::ChangeNo,
-            record::Column::LastChanged,
-            record::Column::DeletedAt,
-        ]);
-        // What was deleted keeps its last shape: the provider's stub of it says less.
-        for column in ["data", "raw"] {
-            let kept =
-                format!("case when excluded.deleted_at is null then excluded.{column} else records.{column} end");
-            let target = if column == "data" { record::Column::Data } else { record::Column::Raw };
-            conflict.value(target, Expr::cust(kept));
-        }
-        record::Entity::insert_many(rows).on_conflict(conflict.to_owned()).exec_without_returning(tx).await?;
-        Ok(())
-    }
-}
-
-async fn known_rows(
-    tx: &DatabaseTransaction,
-    sighting: &Sighting,
-    seen: &[SeenRecord],
-) -> Result<HashMap<String, Known>, StoreError> {
-    let rows: Vec<(String, Vec<u8>, Option<i64>, Option<chrono::DateTime<chrono::Utc>>)> = record::Entity::find()
-        .select_only()
-        .columns([
-            record::Column::ExternalId,
-            record::Column::ContentHash,
-            record::Column::SourceVersion,
-            record::Column::DeletedAt,
-        ])
-        .filter(record::Column::ConnectionId.eq(sighting.connection))
-        .filter(record::Column::Stream.eq(&sighting.stream))
-        .filter(record::Column::ExternalId.is_in(seen.iter().map(|record| record.external_id.as_str())))
-        .into_tuple()
-        .all(tx)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, hash, source_version, deleted_at)| {
-            (id, Known { hash, source_version, deleted: deleted_at.is_some() })
-        })
-        .collect())
-}
-
-/// Gives unchanged rows the run's generation. No index holds that column, so
-/// PostgreSQL can do it in place.
-async fn mark_seen(tx: &DatabaseTransaction, sighting: &Sighting, ids: Vec<String>) -> Result<(), StoreError> {
-    record::Entity::update_many()
-        .col_expr(record::Column::Generation, Expr::value(sighting.generation))
-        .filter(record::Column::ConnectionId.eq(sighting.connection))
-        .filter(record::Column::Stream.eq(&sighting.stream))
-        .filter(record::Column::ExternalId.is_in(ids))
-        .exec(tx)
-        .await?;
-    Ok(())
 }
 
 fn effect(before: Option<&Known>, seen: &SeenRecord, hash: &[u8]) -> Effect {
@@ -331,11 +277,11 @@ fn effect(before: Option<&Known>, seen: &SeenRecord, hash: &[u8]) -> Effect {
     if older {
         return Effect::Keep;
     }
-    match (before.deleted, seen.deleted) {
+    match (before.deleted_at.is_some(), seen.deleted) {
         (true, true) => Effect::Keep,
         (false, true) => Effect::Delete,
         (true, false) => Effect::Update,
-        (false, false) if before.hash == hash => Effect::Keep,
+        (false, false) if before.content_hash == hash => Effect::Keep,
         (false, false) => Effect::Update,
     }
 }
@@ -360,26 +306,12 @@ fn newest_of_each(seen: Vec<SeenRecord>) -> Vec<SeenRecord> {
 
 /// SHA-256 over what a reader can see. Maps are ordered by key, so equal content has equal bytes.
 fn content_hash(record: &SeenRecord) -> Vec<u8> {
-    let mut hasher = Sha256::new();
-    hasher.update(record.kind.as_bytes());
+    let mut bytes = record.kind.clone().into_bytes();
     for value in [&record.data, &record.raw] {
-        hasher.update([0]);
-        serde_json::to_writer(HashWriter(&mut hasher), value).expect("hashing takes every byte");
+        bytes.push(0);
+        serde_json::to_writer(&mut bytes, value).expect("a Vec takes every byte");
     }
-    hasher.finalize().to_vec()
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    Sha256::digest(&bytes).to_vec()
 }
 
 #[cfg(test)]
@@ -400,29 +332,53 @@ mod tests {
     }
 
     fn known(record: &SeenRecord) -> Known {
-        Known { hash: content_hash(record), source_version: record.source_version, deleted: record.deleted }
+        Known {
+            external_id: record.external_id.clone(),
+            content_hash: content_hash(record),
+            source_version: record.source_version,
+            deleted_at: record.deleted.then(|| chrono::DateTime::UNIX_EPOCH),
+        }
     }
 
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let have = known(&seen("a", Some(2), false));
         let came = seen("a", Some(1), false);
-        assert_eq!(effect(Some(&have), &came, &content_hash(&came)), Effect::Keep);
+        assert_eq!(
+            effect(Some(&have), &came, &content_hash(&came)),
+            Effect::Keep
+        );
         let came = seen("a", Some(3), false);
-        assert_eq!(effect(Some(&have), &came, &content_hash(&came)), Effect::Update);
+        assert_eq!(
+            effect(Some(&have), &came, &content_hash(&came)),
+            Effect::Update
+        );
     }
 
     #[test]
     fn a_deleted_record_that_comes_back_is_an_update() {
         let have = known(&seen("a", Some(2), true));
         let came = seen("a", Some(2), false);
-        assert_eq!(effect(Some(&have), &came, &content_hash(&came)), Effect::Update);
-        assert_eq!(effect(Some(&have), &seen("a", Some(3), true), &[]), Effect::Keep);
+        assert_eq!(
+            effect(Some(&have), &came, &content_hash(&came)),
+            Effect::Update
+        );
+        assert_eq!(
+            effect(Some(&have), &seen("a", Some(3), true), &[]),
+            Effect::Keep
+        );
     }
 
     #[test]
     fn of_the_same_id_in_one_batch_the_newest_version_stays() {
-        let kept = newest_of_each(vec![seen("a", Some(2), false), seen("b", None, false), seen("a", Some(1), false)]);
-        assert_eq!(kept, vec![seen("a", Some(2), false), seen("b", None, false)]);
+        let kept = newest_of_each(vec![
+            seen("a", Some(2), false),
+            seen("b", None, false),
+            seen("a", Some(1), false),
+        ]);
+        assert_eq!(
+            kept,
+            vec![seen("a", Some(2), false), seen("b", None, false)]
+        );
     }
 }
