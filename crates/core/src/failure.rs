@@ -74,6 +74,11 @@ impl Failure {
     /// A failure with its class, its words and the next step.
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>, action: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), action: action.into(), code: None }
+        Self {
+            kind,
+            message: message.into(),
+            action: action.into(),
+            code: None,
+        }
     }
 }

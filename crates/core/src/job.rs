@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Everything the product does in the background. The worker has a file for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum,
+)]
 #[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum JobKind {
@@ -30,7 +32,20 @@ pub enum JobKind {
 }
 
 /// Which workers serve a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    DeriveActiveEnum,
+)]
 #[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Queue {
@@ -46,7 +61,12 @@ pub enum Queue {
 
 impl Queue {
     /// Every queue, in order of urgency.
-    pub const ALL: [Self; 4] = [Self::Interactive, Self::Sync, Self::Webhook, Self::Maintenance];
+    pub const ALL: [Self; 4] = [
+        Self::Interactive,
+        Self::Sync,
+        Self::Webhook,
+        Self::Maintenance,
+    ];
 
     /// The name used in the database, in Redis keys and in settings.
     #[must_use]
@@ -61,7 +81,9 @@ impl Queue {
 }
 
 /// Where a job stands. Legal moves: `docs/job-states.md`; the database refuses all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum,
+)]
 #[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum JobState {
@@ -137,7 +159,12 @@ pub struct NewJob {
 impl NewJob {
     /// A job with the usual policy: now, four attempts, one hour at most.
     #[must_use]
-    pub fn new(org: Option<OrgId>, kind: JobKind, queue: Queue, requested_by: impl Into<String>) -> Self {
+    pub fn new(
+        org: Option<OrgId>,
+        kind: JobKind,
+        queue: Queue,
+        requested_by: impl Into<String>,
+    ) -> Self {
         Self {
             id: None,
             org,

@@ -54,14 +54,20 @@ impl SecretFields {
     /// What people may see of each field.
     #[must_use]
     pub fn masks(&self) -> BTreeMap<String, String> {
-        self.0.iter().map(|(name, secret)| (name.clone(), secret.mask())).collect()
+        self.0
+            .iter()
+            .map(|(name, secret)| (name.clone(), secret.mask()))
+            .collect()
     }
 
     /// The plain bytes that are sealed: a JSON object of the fields.
     #[must_use]
     pub fn to_plain(&self) -> Zeroizing<Vec<u8>> {
-        let exposed: BTreeMap<&str, &str> =
-            self.0.iter().map(|(name, secret)| (name.as_str(), secret.expose())).collect();
+        let exposed: BTreeMap<&str, &str> = self
+            .0
+            .iter()
+            .map(|(name, secret)| (name.as_str(), secret.expose()))
+            .collect();
         Zeroizing::new(serde_json::to_vec(&exposed).expect("a map of texts is always JSON"))
     }
 
@@ -71,6 +77,11 @@ impl SecretFields {
     /// The bytes are no JSON object of texts.
     pub fn from_plain(plain: &[u8]) -> Result<Self, serde_json::Error> {
         let fields: BTreeMap<String, String> = serde_json::from_slice(plain)?;
-        Ok(Self(fields.into_iter().map(|(name, text)| (name, Secret::new(text))).collect()))
+        Ok(Self(
+            fields
+                .into_iter()
+                .map(|(name, text)| (name, Secret::new(text)))
+                .collect(),
+        ))
     }
 }

@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{connection::Role, ids::{ApiKeyId, OrgId}};
+use crate::{
+    connection::Role,
+    ids::{ApiKeyId, OrgId},
+};
 
 /// A row of `api_keys`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

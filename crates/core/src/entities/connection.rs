@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{connection::{ConnectionStatus, Health}, ids::{ConnectionId, OrgId}};
+use crate::{
+    connection::{ConnectionStatus, Health},
+    ids::{ConnectionId, OrgId},
+};
 
 /// A row of `connections`.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

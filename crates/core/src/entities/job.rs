@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::{ids::{ConnectionId, JobId, OrgId, ProcessId}, job::{JobKind, JobState, Queue}};
+use crate::{
+    ids::{ConnectionId, JobId, OrgId, ProcessId},
+    job::{JobKind, JobState, Queue},
+};
 
 /// A row of `jobs`.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -27,8 +27,13 @@ impl Place {
     #[must_use]
     pub fn new(deployment: DeploymentId, org: OrgId, table: &str, column: &str, row: &str) -> Self {
         let mut bytes = Vec::with_capacity(128);
-        for part in [deployment.0.as_bytes() as &[u8], org.0.as_bytes(), table.as_bytes(), column.as_bytes(), row.as_bytes()]
-        {
+        for part in [
+            deployment.0.as_bytes() as &[u8],
+            org.0.as_bytes(),
+            table.as_bytes(),
+            column.as_bytes(),
+            row.as_bytes(),
+        ] {
             bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend_from_slice(part);
         }
@@ -51,7 +56,13 @@ pub fn close(key_id: &str, key: &[u8; 32], place: &Place, plain: &[u8]) -> Vec<u
     rand::rng().fill_bytes(&mut nonce);
     let id_len = u8::try_from(key_id.len()).expect("key ids are checked when the keyring is read");
     let sealed = XChaCha20Poly1305::new(key.into())
-        .encrypt(&nonce.into(), Payload { msg: plain, aad: &place.0 })
+        .encrypt(
+            &nonce.into(),
+            Payload {
+                msg: plain,
+                aad: &place.0,
+            },
+        )
         .expect("memory is the only limit, and a credential is small");
     let mut blob = Vec::with_capacity(3 + key_id.len() + NONCE + sealed.len());
     blob.extend_from_slice(&[VERSION, XCHACHA20_POLY1305, id_len]);
@@ -80,14 +91,24 @@ impl<'a> Blob<'a> {
         }
         let (key_id, rest) = rest.split_at_checked(id_len.into())?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>()?;
-        Some(Self { key_id: std::str::from_utf8(key_id).ok()?, nonce, sealed })
+        Some(Self {
+            key_id: std::str::from_utf8(key_id).ok()?,
+            nonce,
+            sealed,
+        })
     }
 
     /// The plain bytes; `None` with another key, at another place, or after any change.
     #[must_use]
     pub fn open(&self, key: &[u8; 32], place: &Place) -> Option<Zeroizing<Vec<u8>>> {
         XChaCha20Poly1305::new(key.into())
-            .decrypt(self.nonce.into(), Payload { msg: self.sealed, aad: &place.0 })
+            .decrypt(
+                self.nonce.into(),
+                Payload {
+                    msg: self.sealed,
+                    aad: &place.0,
+                },
+            )
             .ok()
             .map(Zeroizing::new)
     }
@@ -101,7 +122,13 @@ mod tests {
     use super::*;
 
     fn place(row: &str) -> Place {
-        Place::new(DeploymentId(Uuid::from_u128(1)), OrgId(Uuid::from_u128(2)), "credentials", "sealed", row)
+        Place::new(
+            DeploymentId(Uuid::from_u128(1)),
+            OrgId(Uuid::from_u128(2)),
+            "credentials",
+            "sealed",
+            row,
+        )
     }
 
     #[test]
@@ -109,7 +136,13 @@ mod tests {
         let blob = close("k1", &[7; 32], &place("a"), b"token");
         let parsed = Blob::parse(&blob).expect("our own blob");
         assert_eq!(parsed.key_id, "k1");
-        assert_eq!(parsed.open(&[7; 32], &place("a")).expect("opens").as_slice(), b"token");
+        assert_eq!(
+            parsed
+                .open(&[7; 32], &place("a"))
+                .expect("opens")
+                .as_slice(),
+            b"token"
+        );
     }
 
     #[test]
@@ -124,7 +157,11 @@ mod tests {
     fn every_truncation_and_every_flipped_bit_is_refused() {
         let blob = close("k1", &[7; 32], &place("a"), b"token");
         for len in 0..blob.len() {
-            assert!(Blob::parse(&blob[..len]).and_then(|b| b.open(&[7; 32], &place("a"))).is_none());
+            assert!(
+                Blob::parse(&blob[..len])
+                    .and_then(|b| b.open(&[7; 32], &place("a")))
+                    .is_none()
+            );
         }
         for bit in 0..blob.len() * 8 {
             let mut changed = blob.clone();

@@ -40,7 +40,9 @@ pub enum KeyState {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The file is not there or may not be read.
-    #[error("keyring file {path}: {source}. Make one with `patchbay keys init`, or point `keyring_file` at it")]
+    #[error(
+        "keyring file {path}: {source}. Make one with `patchbay keys init`, or point `keyring_file` at it"
+    )]
     Unreadable {
         /// Which file.
         path: String,
@@ -68,7 +70,9 @@ pub struct Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| (&key.id, key.state))).finish()
+        f.debug_list()
+            .entries(self.keys.iter().map(|key| (&key.id, key.state)))
+            .finish()
     }
 }
 
@@ -102,7 +106,10 @@ impl Keyring {
     pub fn read(path: &Path) -> Result<Self, KeyringError> {
         let text = std::fs::read_to_string(path)
             .map(Zeroizing::new)
-            .map_err(|source| KeyringError::Unreadable { path: path.display().to_string(), source })?;
+            .map_err(|source| KeyringError::Unreadable {
+                path: path.display().to_string(),
+                source,
+            })?;
         Self::parse(&text)
     }
 
@@ -115,13 +122,25 @@ impl Keyring {
         let invalid = |what: String| KeyringError::Invalid(what);
         // The parser's own message quotes the line, and the line holds a key.
         let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
-            invalid(format!("not valid TOML of the documented shape: {}", error.message()))
+            invalid(format!(
+                "not valid TOML of the documented shape: {}",
+                error.message()
+            ))
         })?;
         let mut seen = std::collections::HashSet::new();
-        for id in file.keys.iter().map(|key| &key.id).chain(file.sealing.iter().map(|key| &key.id)) {
-            let letters = id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        for id in file
+            .keys
+            .iter()
+            .map(|key| &key.id)
+            .chain(file.sealing.iter().map(|key| &key.id))
+        {
+            let letters = id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
             if id.is_empty() || id.len() > 64 || !letters {
-                return Err(invalid(format!("key id `{id}` must be 1 to 64 letters, digits, `-` or `_`")));
+                return Err(invalid(format!(
+                    "key id `{id}` must be 1 to 64 letters, digits, `-` or `_`"
+                )));
             }
             if !seen.insert(id.clone()) {
                 return Err(invalid(format!("key id `{id}` stands twice")));
@@ -130,11 +149,22 @@ impl Keyring {
         let keys = file
             .keys
             .into_iter()
-            .map(|key| Ok(WrappingKey { key: bytes(&key.id, &key.key)?, id: key.id, state: key.state }))
+            .map(|key| {
+                Ok(WrappingKey {
+                    key: bytes(&key.id, &key.key)?,
+                    id: key.id,
+                    state: key.state,
+                })
+            })
             .collect::<Result<Vec<_>, KeyringError>>()?;
-        let primaries: Vec<usize> = (0..keys.len()).filter(|&i| keys[i].state == KeyState::Primary).collect();
+        let primaries: Vec<usize> = (0..keys.len())
+            .filter(|&i| keys[i].state == KeyState::Primary)
+            .collect();
         let [primary] = primaries[..] else {
-            return Err(invalid(format!("exactly one key must be `primary`, found {}", primaries.len())));
+            return Err(invalid(format!(
+                "exactly one key must be `primary`, found {}",
+                primaries.len()
+            )));
         };
         let sealing = file
             .sealing
@@ -145,7 +175,12 @@ impl Keyring {
             .last()
             .and_then(|(id, secret)| secret.public(id))
             .ok_or_else(|| invalid("at least one `[[sealing]]` key is needed".into()))?;
-        Ok(Self { keys, primary, sealing, sealing_public })
+        Ok(Self {
+            keys,
+            primary,
+            sealing,
+            sealing_public,
+        })
     }
 
     /// The text of a new keyring with one key of each sort.
@@ -173,11 +208,16 @@ impl Keyring {
     }
 
     pub(super) fn opening(&self, id: &str) -> Option<&WrappingKey> {
-        self.keys.iter().find(|key| key.id == id && key.state != KeyState::Disabled)
+        self.keys
+            .iter()
+            .find(|key| key.id == id && key.state != KeyState::Disabled)
     }
 
     pub(super) fn sealing_secret(&self, id: &str) -> Option<&SealingSecret> {
-        self.sealing.iter().find(|(known, _)| known == id).map(|(_, secret)| secret)
+        self.sealing
+            .iter()
+            .find(|(known, _)| known == id)
+            .map(|(_, secret)| secret)
     }
 }
 
@@ -207,8 +247,12 @@ mod tests {
         let text = Keyring::generate().replace("primary", "standby");
         let error = Keyring::parse(&text).expect_err("no primary").to_string();
         assert_eq!(error, "keyring: exactly one key must be `primary`, found 0");
-        let error = Keyring::parse(&Keyring::generate().replace("key = \"", "key = \"!!")).expect_err("no base64");
-        assert_eq!(error.to_string(), "keyring: key `k1` must be the base64 of 32 bytes");
+        let error = Keyring::parse(&Keyring::generate().replace("key = \"", "key = \"!!"))
+            .expect_err("no base64");
+        assert_eq!(
+            error.to_string(),
+            "keyring: key `k1` must be the base64 of 32 bytes"
+        );
     }
 
     #[test]

@@ -14,7 +14,10 @@ pub mod sealing;
 
 use std::{collections::HashMap, sync::Mutex};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    sea_query::OnConflict,
+};
 use zeroize::Zeroizing;
 
 pub use keyring::{Keyring, KeyringError};
@@ -61,7 +64,11 @@ impl Vault {
     /// A vault over the deployment's keyring.
     #[must_use]
     pub fn new(keyring: Keyring, deployment: DeploymentId) -> Self {
-        Self { keyring, deployment, opened: Mutex::new(HashMap::new()) }
+        Self {
+            keyring,
+            deployment,
+            opened: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Closes a credential for its row. Makes the org's data key at its first credential.
@@ -79,7 +86,12 @@ impl Vault {
     ) -> Result<Vec<u8>, VaultError> {
         let (key_id, key) = self.data_key_or_new(store, tx, org).await?;
         let place = self.credential_place(org, connection, credential);
-        Ok(cipher::close(&key_id.to_string(), &key, &place, &fields.to_plain()))
+        Ok(cipher::close(
+            &key_id.to_string(),
+            &key,
+            &place,
+            &fields.to_plain(),
+        ))
     }
 
     /// Opens the sealed column of a credential row.
@@ -108,7 +120,12 @@ impl Vault {
     /// # Errors
     /// [`VaultError::KeyMissing`] where the keyring lacks the sealing key,
     /// [`VaultError::Unopenable`] for bytes sealed for another job or org.
-    pub fn open_args(&self, org: OrgId, job: JobId, sealed: &SealedArgs) -> Result<SecretFields, VaultError> {
+    pub fn open_args(
+        &self,
+        org: OrgId,
+        job: JobId,
+        sealed: &SealedArgs,
+    ) -> Result<SecretFields, VaultError> {
         let secret = self
             .keyring
             .sealing_secret(&sealed.key_id)
@@ -118,12 +135,29 @@ impl Vault {
         SecretFields::from_plain(&plain).map_err(|_| VaultError::Unopenable)
     }
 
-    fn credential_place(&self, org: OrgId, connection: ConnectionId, credential: CredentialId) -> cipher::Place {
-        cipher::Place::new(self.deployment, org, "credentials", "sealed", &format!("{connection}/{credential}"))
+    fn credential_place(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+        credential: CredentialId,
+    ) -> cipher::Place {
+        cipher::Place::new(
+            self.deployment,
+            org,
+            "credentials",
+            "sealed",
+            &format!("{connection}/{credential}"),
+        )
     }
 
     fn wrap_place(&self, org: OrgId, key: OrgKeyId) -> cipher::Place {
-        cipher::Place::new(self.deployment, org, "org_keys", "wrapped", &key.to_string())
+        cipher::Place::new(
+            self.deployment,
+            org,
+            "org_keys",
+            "wrapped",
+            &key.to_string(),
+        )
     }
 
     async fn data_key_or_new(
@@ -132,11 +166,21 @@ impl Vault {
         tx: &DatabaseTransaction,
         org: OrgId,
     ) -> Result<(OrgKeyId, Zeroizing<[u8; 32]>), VaultError> {
-        if org_key::Entity::find().filter(org_key::Column::OrgId.eq(org)).one(tx).await?.is_none() {
+        if org_key::Entity::find()
+            .filter(org_key::Column::OrgId.eq(org))
+            .one(tx)
+            .await?
+            .is_none()
+        {
             let id = OrgKeyId::new(store.clock());
             let fresh = cipher::random_key();
             let primary = self.keyring.primary();
-            let wrapped = cipher::close(&primary.id, &primary.key, &self.wrap_place(org, id), &fresh[..]);
+            let wrapped = cipher::close(
+                &primary.id,
+                &primary.key,
+                &self.wrap_place(org, id),
+                &fresh[..],
+            );
             // A second worker may make one at the same time: the first row wins for both.
             org_key::Entity::insert(org_key::ActiveModel {
                 id: Set(id),
@@ -145,7 +189,11 @@ impl Vault {
                 wrapped: Set(wrapped),
                 created_at: Set(store.clock().now()),
             })
-            .on_conflict(OnConflict::column(org_key::Column::OrgId).do_nothing().to_owned())
+            .on_conflict(
+                OnConflict::column(org_key::Column::OrgId)
+                    .do_nothing()
+                    .to_owned(),
+            )
             .exec_without_returning(tx)
             .await?;
         }
@@ -158,7 +206,12 @@ impl Vault {
         Ok((row.id, key))
     }
 
-    async fn data_key(&self, store: &Store, org: OrgId, id: OrgKeyId) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    async fn data_key(
+        &self,
+        store: &Store,
+        org: OrgId,
+        id: OrgKeyId,
+    ) -> Result<Zeroizing<[u8; 32]>, VaultError> {
         if let Some(key) = self.opened.lock().expect("no holder panics").get(&id) {
             return Ok(key.clone());
         }
@@ -168,16 +221,26 @@ impl Vault {
             .await?
             .ok_or(VaultError::Unopenable)?;
         let key = self.unwrap(&row)?;
-        self.opened.lock().expect("no holder panics").insert(id, key.clone());
+        self.opened
+            .lock()
+            .expect("no holder panics")
+            .insert(id, key.clone());
         Ok(key)
     }
 
     fn unwrap(&self, row: &org_key::Model) -> Result<Zeroizing<[u8; 32]>, VaultError> {
         let blob = cipher::Blob::parse(&row.wrapped).ok_or(VaultError::Unopenable)?;
-        let wrapping =
-            self.keyring.opening(blob.key_id).ok_or_else(|| VaultError::KeyMissing(blob.key_id.to_owned()))?;
-        let plain = blob.open(&wrapping.key, &self.wrap_place(row.org_id, row.id)).ok_or(VaultError::Unopenable)?;
-        let bytes: [u8; 32] = plain.as_slice().try_into().map_err(|_| VaultError::Unopenable)?;
+        let wrapping = self
+            .keyring
+            .opening(blob.key_id)
+            .ok_or_else(|| VaultError::KeyMissing(blob.key_id.to_owned()))?;
+        let plain = blob
+            .open(&wrapping.key, &self.wrap_place(row.org_id, row.id))
+            .ok_or(VaultError::Unopenable)?;
+        let bytes: [u8; 32] = plain
+            .as_slice()
+            .try_into()
+            .map_err(|_| VaultError::Unopenable)?;
         Ok(Zeroizing::new(bytes))
     }
 }

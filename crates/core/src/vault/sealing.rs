@@ -30,7 +30,9 @@ pub struct SealingPublicKey {
 
 /// A text that is no sealing public key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a sealing public key is written `id:base64 of 32 bytes`, as `patchbay keys init` prints it")]
+#[error(
+    "a sealing public key is written `id:base64 of 32 bytes`, as `patchbay keys init` prints it"
+)]
 pub struct InvalidSealingKey;
 
 impl std::str::FromStr for SealingPublicKey {
@@ -42,7 +44,10 @@ impl std::str::FromStr for SealingPublicKey {
         }
         let bytes = STANDARD.decode(key).map_err(|_| InvalidSealingKey)?;
         let key = <Key as Kem>::PublicKey::from_bytes(&bytes).map_err(|_| InvalidSealingKey)?;
-        Ok(Self { id: id.to_owned(), key })
+        Ok(Self {
+            id: id.to_owned(),
+            key,
+        })
     }
 }
 
@@ -62,25 +67,34 @@ impl SealingPublicKey {
     /// Seals the secret arguments of a job; only that job of that org can open them.
     #[must_use]
     pub fn seal(&self, org: OrgId, job: JobId, fields: &SecretFields) -> SealedArgs {
-        let (encapped, ciphertext) = single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Key>(
-            &OpModeS::Base,
-            &self.key,
-            &sealed_info(org, job),
-            &fields.to_plain(),
-            &[],
-            &mut rand::rng(),
-        )
-        .expect("the key was checked when it was read, and one message is far below any limit");
+        let (encapped, ciphertext) =
+            single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Key>(
+                &OpModeS::Base,
+                &self.key,
+                &sealed_info(org, job),
+                &fields.to_plain(),
+                &[],
+                &mut rand::rng(),
+            )
+            .expect("the key was checked when it was read, and one message is far below any limit");
         let mut bytes = encapped.to_bytes().to_vec();
         bytes.extend_from_slice(&ciphertext);
-        SealedArgs { bytes, key_id: self.id.clone() }
+        SealedArgs {
+            bytes,
+            key_id: self.id.clone(),
+        }
     }
 }
 
 /// What binds a sealed message to its job (the `info` of RFC 9180 section 5.1).
 #[must_use]
 pub fn sealed_info(org: OrgId, job: JobId) -> Vec<u8> {
-    [b"patchbay job args 1" as &[u8], org.0.as_bytes(), job.0.as_bytes()].concat()
+    [
+        b"patchbay job args 1" as &[u8],
+        org.0.as_bytes(),
+        job.0.as_bytes(),
+    ]
+    .concat()
 }
 
 /// A private sealing key, as bytes. Only the keyring makes one.
@@ -97,18 +111,32 @@ impl SealingSecret {
 
     pub(super) fn public(&self, id: &str) -> Option<SealingPublicKey> {
         let secret = <Key as Kem>::PrivateKey::from_bytes(&self.0[..]).ok()?;
-        Some(SealingPublicKey { id: id.to_owned(), key: Key::sk_to_pk(&secret) })
+        Some(SealingPublicKey {
+            id: id.to_owned(),
+            key: Key::sk_to_pk(&secret),
+        })
     }
 }
 
 /// Opens a sealed message; `None` for another job, another org, or changed bytes.
-pub(super) fn open(secret: &SealingSecret, info: &[u8], bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn open(
+    secret: &SealingSecret,
+    info: &[u8],
+    bytes: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
     let (encapped, ciphertext) = bytes.split_at_checked(ENCAPPED)?;
     let secret = <Key as Kem>::PrivateKey::from_bytes(&secret.0[..]).ok()?;
     let encapped = <Key as Kem>::EncappedKey::from_bytes(encapped).ok()?;
-    single_shot_open::<ChaCha20Poly1305, HkdfSha256, Key>(&OpModeR::Base, &secret, &encapped, info, ciphertext, &[])
-        .ok()
-        .map(Zeroizing::new)
+    single_shot_open::<ChaCha20Poly1305, HkdfSha256, Key>(
+        &OpModeR::Base,
+        &secret,
+        &encapped,
+        info,
+        ciphertext,
+        &[],
+    )
+    .ok()
+    .map(Zeroizing::new)
 }
 
 #[cfg(test)]
@@ -135,29 +163,56 @@ mod tests {
         let sealed = public.seal(org, job, &fields());
         let plain = open(&secret, &sealed_info(org, job), &sealed.bytes).expect("opens");
         assert_eq!(SecretFields::from_plain(&plain).expect("ours"), fields());
-        assert!(open(&secret, &sealed_info(org, JobId(Uuid::from_u128(3))), &sealed.bytes).is_none());
-        assert!(open(&secret, &sealed_info(OrgId(Uuid::from_u128(3)), job), &sealed.bytes).is_none());
+        assert!(
+            open(
+                &secret,
+                &sealed_info(org, JobId(Uuid::from_u128(3))),
+                &sealed.bytes
+            )
+            .is_none()
+        );
+        assert!(
+            open(
+                &secret,
+                &sealed_info(OrgId(Uuid::from_u128(3)), job),
+                &sealed.bytes
+            )
+            .is_none()
+        );
     }
 
     #[test]
     fn every_truncation_and_every_flipped_bit_is_refused() {
         let secret = SealingSecret::generate();
         let (org, job) = ids();
-        let sealed = secret.public("s1").expect("our own key").seal(org, job, &fields()).bytes;
+        let sealed = secret
+            .public("s1")
+            .expect("our own key")
+            .seal(org, job, &fields())
+            .bytes;
         for len in 0..sealed.len() {
             assert!(open(&secret, &sealed_info(org, job), &sealed[..len]).is_none());
         }
         for byte in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[byte] ^= 1;
-            assert!(open(&secret, &sealed_info(org, job), &changed).is_none(), "byte {byte}");
+            assert!(
+                open(&secret, &sealed_info(org, job), &changed).is_none(),
+                "byte {byte}"
+            );
         }
     }
 
     #[test]
     fn a_public_key_survives_its_text_form() {
         let public = SealingSecret::generate().public("s1").expect("our own key");
-        assert_eq!(public.to_string().parse::<SealingPublicKey>().expect("reads back"), public);
+        assert_eq!(
+            public
+                .to_string()
+                .parse::<SealingPublicKey>()
+                .expect("reads back"),
+            public
+        );
         assert_eq!("s1".parse::<SealingPublicKey>(), Err(InvalidSealingKey));
     }
 
