@@ -91,6 +91,22 @@ async fn a_key_is_forgotten_after_a_day() {
 }
 
 #[tokio::test]
+async fn forgotten_keys_are_removed_and_no_others() {
+    let desk = desk().await;
+    let path = format!("/connections/{}/test", desk.active_connection().await);
+    for key in ["old1", "old2", "old3"] {
+        with_key(&desk, &path, key, &json!({})).await.expect(202);
+    }
+    desk.clock.advance(TimeDelta::hours(25));
+    with_key(&desk, &path, "new", &json!({})).await.expect(202);
+    let mut pruned = Vec::new();
+    for _ in 0..3 {
+        pruned.push(desk.store.idempotency_prune(2).await.unwrap());
+    }
+    assert_eq!(pruned, [2, 1, 0]);
+}
+
+#[tokio::test]
 async fn a_key_that_is_none_is_refused() {
     let desk = desk().await;
     let path = format!("/connections/{}/test", desk.active_connection().await);

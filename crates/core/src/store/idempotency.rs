@@ -1,10 +1,12 @@
 //! `Idempotency-Key`: what a repeated request gets. The row is written in the
 //! transaction of the work, so key and work are there together or not at all.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
 
@@ -51,10 +53,9 @@ impl Store {
         org: OrgId,
         asked: &Asked,
     ) -> Result<Repeat, StoreError> {
-        let now = self.clock().now();
         Entity::delete_many()
             .filter(row_of(org, asked))
-            .filter(Column::CreatedAt.lt(now - TimeDelta::hours(REMEMBERED_HOURS)))
+            .filter(Column::CreatedAt.lt(self.oldest_remembered()))
             .exec(tx)
             .await?;
         let taken = Entity::insert(ActiveModel {
@@ -64,7 +65,7 @@ impl Store {
             body_hash: Set(asked.body_hash.clone()),
             resource_kind: Set(String::new()),
             resource_ids: Set(serde_json::json!([])),
-            created_at: Set(now),
+            created_at: Set(self.clock().now()),
         })
         .on_conflict(
             OnConflict::columns([Column::OrgId, Column::Key, Column::Route])
@@ -112,6 +113,29 @@ impl Store {
             .exec(tx)
             .await?;
         Ok(())
+    }
+
+    /// Forgets keys that are older than [`REMEMBERED_HOURS`], at most `limit`.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn idempotency_prune(&self, limit: u64) -> Result<u64, StoreError> {
+        let key = [Column::OrgId, Column::Key, Column::Route];
+        let old = Entity::find()
+            .select_only()
+            .columns(key)
+            .filter(Column::CreatedAt.lt(self.oldest_remembered()))
+            .order_by_asc(Column::CreatedAt)
+            .limit(limit);
+        let deleted = Entity::delete_many()
+            .filter(Expr::tuple(key.map(Expr::col)).in_subquery(old.into_query()))
+            .exec(self.db())
+            .await?;
+        Ok(deleted.rows_affected)
+    }
+
+    fn oldest_remembered(&self) -> DateTime<Utc> {
+        self.clock().now() - TimeDelta::hours(REMEMBERED_HOURS)
     }
 }
 

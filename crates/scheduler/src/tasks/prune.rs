@@ -1,9 +1,11 @@
-//! Forgets what is old: ended jobs, connections that never passed their first test.
+//! Forgets what is old: ended jobs, connections that never passed their first test,
+//! idempotency keys.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use patchbay_core::store::StoreError;
 
 use super::{Duty, DutyError};
 use crate::SchedulerDeps;
@@ -37,22 +39,24 @@ impl Duty for Prune {
 
     async fn run(&mut self) -> Result<u64, DutyError> {
         let store = &self.deps.store;
-        let mut pruned = 0;
-        loop {
-            let jobs = store.jobs().prune(JOBS_KEPT, BATCH).await?;
-            pruned += jobs;
-            if jobs < BATCH {
-                break;
-            }
-        }
         let made_before = self.deps.clock.now() - TimeDelta::hours(PENDING_HOURS);
-        loop {
-            let connections = store.prune_pending(made_before, BATCH).await?;
-            pruned += connections;
-            if connections < BATCH {
-                break;
-            }
+        let jobs = to_the_last(|| store.jobs().prune(JOBS_KEPT, BATCH)).await?;
+        let connections = to_the_last(|| store.prune_pending(made_before, BATCH)).await?;
+        let keys = to_the_last(|| store.idempotency_prune(BATCH)).await?;
+        Ok(jobs + connections + keys)
+    }
+}
+
+async fn to_the_last<F>(mut batch: impl FnMut() -> F) -> Result<u64, StoreError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    let mut pruned = 0;
+    loop {
+        let some = batch().await?;
+        pruned += some;
+        if some < BATCH {
+            return Ok(pruned);
         }
-        Ok(pruned)
     }
 }
