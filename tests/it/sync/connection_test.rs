@@ -13,7 +13,7 @@ use patchbay_sandbox::{
 use patchbay_worker::jobs;
 
 use super::{
-    desk::{Desk, TOKEN},
+    desk::{Desk, NEIGHBOURS_TOKEN, TOKEN},
     on_both_databases,
 };
 
@@ -24,6 +24,8 @@ on_both_databases!(
     the_token_stands_nowhere_in_clear,
     a_refused_token_breaks_the_connection_and_parks_the_sync,
     a_good_token_sends_parked_work_on,
+    a_token_of_another_account_is_refused_and_changes_nothing,
+    a_test_of_a_token_in_force_that_is_refused_breaks_the_connection,
     a_disconnect_empties_the_credential_and_keeps_the_records,
 );
 
@@ -165,4 +167,34 @@ async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
     );
     assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
     assert_eq!(desk.living("customers").await, before);
+}
+
+async fn a_token_of_another_account_is_refused_and_changes_nothing(desk: Desk) {
+    let desk = desk.connected().await;
+    let error = desk
+        .test_token(NEIGHBOURS_TOKEN)
+        .await
+        .expect_err("records of two accounts are never mixed");
+    assert_eq!(
+        (error.next, error.failure.kind),
+        (Next::Fail, FailureKind::Invalid)
+    );
+    let row = desk.row().await;
+    assert_eq!(row.account_key.as_deref(), Some(DEFAULT_MERCHANT));
+    assert_eq!(row.status, ConnectionStatus::Active);
+    desk.sync("customers", PullMode::Incremental)
+        .await
+        .expect("the old token is still in force");
+}
+
+async fn a_test_of_a_token_in_force_that_is_refused_breaks_the_connection(desk: Desk) {
+    let desk = desk.connected().await;
+    desk.test_again().await.expect("it works");
+    desk.sandbox
+        .faults
+        .add(Fault::everywhere(Effect::RevokedToken))
+        .unwrap();
+    let error = desk.test_again().await.expect_err("it was revoked");
+    assert_eq!(error.next, Next::Fail);
+    assert_eq!(desk.status().await, ConnectionStatus::Error);
 }

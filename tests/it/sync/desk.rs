@@ -25,7 +25,7 @@ use patchbay_migrations::{Migrator, MigratorTrait};
 use patchbay_providers::{PullMode, Registry, SyncArgs};
 use patchbay_sandbox::{
     Dataset, RunningSandbox, Sandbox, SandboxOptions, Sizes,
-    square::{DEFAULT_MERCHANT, DEFAULT_TOKEN, data::ChangeKind},
+    square::{Account, DEFAULT_MERCHANT, DEFAULT_TOKEN, data::ChangeKind},
 };
 use patchbay_tests::TestDatabase;
 use patchbay_worker::{Context, JobRun, jobs};
@@ -33,6 +33,9 @@ use serde_json::{Value, json};
 
 /// The token that the stand-in takes.
 pub const TOKEN: &str = DEFAULT_TOKEN;
+
+/// The token of another merchant.
+pub const NEIGHBOURS_TOKEN: &str = "token-of-the-merchant-next-door";
 
 pub struct Desk {
     pub ctx: Context,
@@ -90,9 +93,13 @@ impl Desk {
             customers: 40,
             ..Sizes::default()
         };
-        let sandbox = Sandbox::start(SandboxOptions::with(Dataset::seeded(7, &sizes)))
-            .await
-            .unwrap();
+        let mut options = SandboxOptions::with(Dataset::seeded(7, &sizes));
+        options.square.push(Account {
+            merchant_id: "MLNEIGHBOUR".into(),
+            token: NEIGHBOURS_TOKEN.into(),
+            dataset: Dataset::seeded(8, &sizes),
+        });
+        let sandbox = Sandbox::start(options).await.unwrap();
         let keyring = Keyring::parse(&Keyring::generate()).unwrap();
         let public_key = keyring.sealing_public().clone();
         let deployment = store.deployment_id().await.unwrap();
@@ -168,6 +175,17 @@ impl Desk {
         let fields = SecretFields([("access_token".to_owned(), Secret::new(token))].into());
         job.id = Some(id);
         job.sealed = Some(self.public_key.seal(self.org, id, &fields));
+        let run = self.claim(job).await;
+        let outcome = jobs::run(&run, &self.ctx).await;
+        self.settle(&run, &outcome).await;
+        outcome
+    }
+
+    /// The same with the credential in force and the config as it is.
+    pub async fn test_again(&self) -> Result<Value, JobError> {
+        let mut job = self.new_job(JobKind::ConnectionTest);
+        let config = self.row().await.config;
+        job.args = serde_json::to_value(ConnectionTestArgs { config }).unwrap();
         let run = self.claim(job).await;
         let outcome = jobs::run(&run, &self.ctx).await;
         self.settle(&run, &outcome).await;

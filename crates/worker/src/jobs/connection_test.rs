@@ -25,12 +25,19 @@ use crate::{context::Context, run::JobRun};
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: ConnectionTestArgs = args(run)?;
     let (row, provider) = opening::find(run, ctx).await?;
+    let session_with = |secret| opening::session(run, ctx, &*provider, args.config.clone(), secret);
     let candidate = candidate(run, ctx, &row).await?;
-    let secret = match &candidate {
-        Some(secret) => secret.clone(),
-        None => opening::open(run, ctx).await?.session.secret,
+    let (session, in_force) = match &candidate {
+        Some(secret) => (session_with(secret.clone()), None),
+        None => {
+            let opened = opening::open(run, ctx).await?;
+            let unchanged = opened.row.config == args.config;
+            (
+                session_with(opened.session.secret.clone()),
+                unchanged.then_some(opened),
+            )
+        }
     };
-    let session = opening::session(run, ctx, &*provider, args.config.clone(), secret);
     run.log
         .info(
             "asking the provider whose account this credential opens",
@@ -43,7 +50,13 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     };
     let account = match tested {
         Ok(account) => account,
-        Err(error) => return refused(run, ctx, &row, error).await,
+        Err(error) => {
+            // What is in force was tried as it is: its refusal is no candidate's.
+            if let Some(opened) = &in_force {
+                opened.note(run, ctx, &error.failure()).await?;
+            }
+            return refused(run, ctx, &row, error).await;
+        }
     };
     if row
         .account_key
@@ -52,11 +65,11 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     {
         return other_account(run, ctx, &row, &account).await;
     }
-    adopt(run, ctx, &row, args.config, candidate, &account).await?;
+    let result = adopt(run, ctx, &row, args.config, candidate, &account).await?;
     run.log
         .info("the credential works", json!({ "account": account.name }))
         .await;
-    Ok(json!({ "account": account }))
+    Ok(result)
 }
 
 /// The new credential that came sealed with the job, if one came.
@@ -83,7 +96,7 @@ async fn adopt(
     config: Value,
     candidate: Option<SecretFields>,
     account: &Account,
-) -> Result<(), JobError> {
+) -> Result<Value, JobError> {
     let (tx, held) = run.begin_fenced_on(row.org_id, row.id).await?;
     let Some(held) = held else {
         return Err(fail(
@@ -131,10 +144,12 @@ async fn adopt(
     } else {
         Vec::new()
     };
+    let result = json!({ "account": account });
+    run.succeed_in(&tx, &result).await?;
     tx.commit().await?;
     hint(ctx, &released).await;
     signal(run, ctx, row).await;
-    Ok(())
+    Ok(result)
 }
 
 /// Unparked jobs may be due at once; without the hint they wait for the next poll.

@@ -168,12 +168,25 @@ impl Opened {
                 json!({ "kind": failure.kind, "code": failure.code }),
             )
             .await;
-        if failure.kind == FailureKind::Auth {
-            self.break_connection(run, ctx, &failure).await?;
-        } else {
-            self.note(run, ctx, &failure).await?;
-        }
+        self.note(run, ctx, &failure).await?;
         Err(error.into_job_error(ctx.clock.now(), Some(self.credential_version)))
+    }
+
+    /// Writes down what went wrong with the credential in force.
+    ///
+    /// # Errors
+    /// The database, or a lost lease.
+    pub async fn note(
+        &self,
+        run: &JobRun,
+        ctx: &Context,
+        failure: &Failure,
+    ) -> Result<(), JobError> {
+        if failure.kind == FailureKind::Auth {
+            self.break_connection(run, ctx, failure).await
+        } else {
+            self.count_failure(run, ctx, failure).await
+        }
     }
 
     async fn break_connection(
@@ -212,7 +225,12 @@ impl Opened {
         Ok(())
     }
 
-    async fn note(&self, run: &JobRun, ctx: &Context, failure: &Failure) -> Result<(), JobError> {
+    async fn count_failure(
+        &self,
+        run: &JobRun,
+        ctx: &Context,
+        failure: &Failure,
+    ) -> Result<(), JobError> {
         let (tx, row) = run.begin_fenced_on(self.row.org_id, self.row.id).await?;
         if let Some(row) = row {
             ctx.store.note_failure(&tx, &row, failure, None).await?;

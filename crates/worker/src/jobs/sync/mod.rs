@@ -28,9 +28,6 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let opened = opening::open(run, ctx).await?;
     check(&opened, &args)?;
     let mut state = state::load_or_begin(run, ctx, &opened, &args).await?;
-    if let Some(result) = state.finished.take() {
-        return Ok(result);
-    }
     if !state.pulled {
         pull_all(run, ctx, &opened, &args, &mut state).await?;
     }
@@ -203,8 +200,8 @@ async fn finish(
         .job(run.job.id)
         .data(result.clone());
     ctx.store.record_event(&tx, event).await?;
-    state.finished = Some(result.clone());
     state.checkpoint(run, &tx, "done").await?;
+    run.succeed_in(&tx, &result).await?;
     tx.commit().await?;
     run.log.info("sync complete", result.clone()).await;
     run.signal().await;

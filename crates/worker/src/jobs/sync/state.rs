@@ -73,8 +73,6 @@ pub(super) struct RunState {
     /// Records in all, where the provider tells.
     pub(super) total: Option<u64>,
     pub(super) counts: Counts,
-    /// Result of a run that ended but was not yet settled.
-    pub(super) finished: Option<Value>,
     #[serde(skip, default = "Pace::new")]
     pace: Pace,
 }
@@ -119,7 +117,6 @@ pub(super) async fn load_or_begin(
         done: 0,
         total: None,
         counts: Counts::default(),
-        finished: None,
         pace: Pace::new(),
     };
     state.checkpoint(run, &tx, "connecting").await?;
