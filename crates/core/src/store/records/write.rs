@@ -16,13 +16,14 @@ use sea_orm::{
 use super::{Known, SeenRecord, Sighting};
 use crate::{entities::record, store::StoreError};
 
+/// Row by row through the primary key, whatever the planner believes: of a table that grows
+/// from nothing it believes that a stream has few rows, and would read them all.
 const KNOWN: &str = "
-    select external_id, content_hash, source_version, deleted_at from records
-    where connection_id = $1 and stream = $2 and external_id = any($3)";
-
-const MARK_SEEN: &str = "
-    update records set generation = $4
-    where connection_id = $1 and stream = $2 and external_id = any($3)";
+    select known.*
+    from unnest($3::text[]) as seen (id), lateral (
+        select external_id, content_hash, source_version, deleted_at from records
+        where connection_id = $1 and stream = $2 and external_id = seen.id
+        limit 1) known";
 
 /// `$7` stands for no version: arrays of optional values cannot be bound. What was
 /// deleted keeps its last shape: the provider's stub of it says less.
@@ -89,16 +90,6 @@ pub(super) async fn mark_seen(
     sighting: &Sighting,
     ids: Vec<String>,
 ) -> Result<(), StoreError> {
-    if on_postgres(tx) {
-        let values = [
-            sighting.connection.into(),
-            sighting.stream.as_str().into(),
-            texts(ids),
-            sighting.generation.into(),
-        ];
-        tx.execute_raw(statement(MARK_SEEN, values)).await?;
-        return Ok(());
-    }
     record::Entity::update_many()
         .col_expr(record::Column::Generation, Expr::value(sighting.generation))
         .filter(record::Column::ConnectionId.eq(sighting.connection))
