@@ -122,10 +122,7 @@ impl Home {
             select format('%s ms run, %s ms plan, %s calls, %s rows: %s', round(total_exec_time), round(total_plan_time),
                           calls, rows, left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 120))
             from pg_stat_statements order by total_exec_time + total_plan_time desc limit 8";
-        let statement = Statement::from_string(
-            self.store.db().get_database_backend(),
-            MOST,
-        );
+        let statement = Statement::from_string(self.store.db().get_database_backend(), MOST);
         let rows = self.store.db().query_all_raw(statement).await?;
         Ok(rows
             .iter()
