@@ -81,7 +81,7 @@ pub enum Command {
     Doctor,
     /// Connect an account at a provider
     Connect(of::connect::Arguments),
-    /// List connections, or show, test, enable, disable and disconnect one
+    /// List connections, or show, update, test, enable, disable and disconnect one
     Connections(of::connections::Arguments),
     /// Pull records of a connection
     Sync(of::sync::Arguments),

@@ -83,6 +83,8 @@ pub struct Stop {
     /// The exit code.
     pub exit: Exit,
     message: String,
+    /// Which of the API's problems it is, such as `/problems/not-found`.
+    problem: Option<String>,
 }
 
 /// What a command comes to.
@@ -94,7 +96,29 @@ impl Stop {
         Self {
             exit,
             message: message.to_string(),
+            problem: None,
         }
+    }
+
+    /// A problem that the API answered with.
+    pub fn problem(exit: Exit, message: String, kind: String) -> Self {
+        Self {
+            exit,
+            message,
+            problem: Some(kind),
+        }
+    }
+
+    /// Whether the API answered with this kind of problem.
+    pub fn is_problem(&self, slug: &str) -> bool {
+        let kind = self.problem.as_deref();
+        kind.and_then(|kind| kind.strip_prefix("/problems/")) == Some(slug)
+    }
+
+    /// The same with a further line.
+    pub fn and(mut self, line: impl fmt::Display) -> Self {
+        self.message = format!("{}\n{line}", self.message);
+        self
     }
 
     /// A fault of ours or of the machine.

@@ -57,7 +57,7 @@ impl ProviderError {
         Self::new(
             FailureKind::Protocol,
             message,
-            "It is tried again by itself. If it stays, the provider has changed its API or a proxy rewrites its answers.",
+            "If it stays, the provider has changed its API or a proxy rewrites its answers.",
         )
     }
 
@@ -116,8 +116,8 @@ impl ProviderError {
 
 impl From<OutboundError> for ProviderError {
     fn from(error: OutboundError) -> Self {
-        const BY_ITSELF: &str =
-            "It is tried again by itself; look at the provider's status page if it lasts.";
+        const IF_IT_LASTS: &str =
+            "Look at the provider's status page if it lasts.";
         let (kind, action) = match &error {
             OutboundError::Blocked { .. } => (
                 FailureKind::Blocked,
@@ -129,14 +129,14 @@ impl From<OutboundError> for ProviderError {
                 FailureKind::Internal,
                 "This is a defect of ours or of the settings: report it with the job's id.",
             ),
-            OutboundError::Timeout { .. } => (FailureKind::Timeout, BY_ITSELF),
+            OutboundError::Timeout { .. } => (FailureKind::Timeout, IF_IT_LASTS),
             OutboundError::TooLarge { .. } => (
                 FailureKind::Protocol,
                 "The provider sends more than its page limits allow: report it with the job's id.",
             ),
             OutboundError::Dns { .. }
             | OutboundError::Connect { .. }
-            | OutboundError::Broken { .. } => (FailureKind::ProviderDown, BY_ITSELF),
+            | OutboundError::Broken { .. } => (FailureKind::ProviderDown, IF_IT_LASTS),
             OutboundError::Tls { .. } => (
                 FailureKind::ProviderDown,
                 "Check this machine's clock and trust anchors, and whether a proxy intercepts TLS.",

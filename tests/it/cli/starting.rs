@@ -139,7 +139,7 @@ async fn a_fleet_works_through_three_processes() {
         made["api_key"].as_str().unwrap(),
     );
     let there = ["--url", &url, "--key", key];
-    let connect = ["connect", "square", "--secret", "access_token=-"];
+    let connect: &[&str] = &["connect", "square", "--secret", "access_token=-"];
     let said = desk.run_with(&[&there, &connect[..]].concat(), "sandbox-square-token");
     assert_eq!(said.code, 0, "{said:?}");
     let said = desk.run(
@@ -196,20 +196,46 @@ async fn exit_codes_tell_scripts_what_went_wrong() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_ends_a_connect_with_what_to_do() {
+async fn a_connection_with_a_wrong_token_is_completed_by_an_update() {
     let desk = Desk::new();
     let _up = desk.up(&["--sandbox"]).await;
-    let said = desk.run_with(
-        &["connect", "square", "--secret", "access_token=-"],
-        "not-the-token",
+    let connect: &[&str] = &["connect", "square", "--secret", "access_token=-"];
+    let update: &[&str] = &[
+        "connections",
+        "update",
+        "square",
+        "--secret",
+        "access_token=-",
+    ];
+    for (command, advice) in [
+        (connect, "patchbay connections update"),
+        (update, "is pending and not in use"),
+    ] {
+        let said = desk.run_with(command, "not-the-token");
+        assert_eq!(said.code, 7, "{said:?}");
+        assert!(said.err.contains(advice), "{said:?}");
+        let told = said.err + &said.out;
+        assert!(!told.contains("not-the-token"), "{told}");
+    }
+    let again = desk.run_with(connect, "sandbox-square-token");
+    assert_eq!(again.code, 6, "{again:?}");
+    assert!(
+        again.err.contains("patchbay connections update"),
+        "{again:?}"
     );
+
+    let said = desk.run_with(update, "sandbox-square-token");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("Status     active"), "{said:?}");
+    let said = desk.run(&["connections", "update", "square", "--name", "Second till"]);
+    assert!(said.out.contains("Name       Second till"), "{said:?}");
+    assert_eq!(desk.run(&["connections", "update", "square"]).code, 2);
+
+    let said = desk.run_with(update, "not-the-token");
     assert_eq!(said.code, 7, "{said:?}");
-    assert!(
-        said.err.contains("patchbay connections disconnect"),
-        "{said:?}"
-    );
-    assert!(
-        !said.err.contains("not-the-token") && !said.out.contains("not-the-token"),
-        "{said:?}"
+    assert!(said.err.contains("keeps the credential"), "{said:?}");
+    assert_eq!(
+        desk.json(&["connections", "show", "square"])["status"],
+        "active"
     );
 }

@@ -66,6 +66,39 @@ async fn what_up_keeps_is_private_and_its_key_is_shown_once() {
 }
 
 #[tokio::test]
+async fn what_up_cannot_start_on_is_told_in_a_line() {
+    let (desk, other) = (Desk::new(), Desk::new());
+    for desk in [&desk, &other] {
+        let mut up = desk.up(&["--sandbox"]).await;
+        desk.connect();
+        up.terminate(Duration::from_secs(15)).await.unwrap();
+    }
+    let keyring = desk.data().join("keyring.toml");
+    let refused = |code: i32, words: &[&str]| {
+        let said = desk.run(&["up", "--listen", "127.0.0.1:0"]);
+        assert_eq!(said.code, code, "{said:?}");
+        for word in words {
+            assert!(said.err.contains(word), "{word}: {said:?}");
+        }
+    };
+    std::fs::copy(other.data().join("keyring.toml"), &keyring).unwrap();
+    refused(2, &["not the one of this database", "Restore"]);
+    std::fs::write(&keyring, "garbage").unwrap();
+    refused(2, &[keyring.to_str().unwrap(), "Restore it"]);
+    std::fs::remove_file(&keyring).unwrap();
+    refused(2, &["keyring.toml is missing", "Restore"]);
+
+    std::fs::copy(other.data().join("keyring.toml"), &keyring).unwrap();
+    for name in ["patchbay.db", "patchbay.db-wal"] {
+        std::fs::write(desk.data().join(name), [7; 8192]).unwrap();
+    }
+    refused(1, &["patchbay.db does not open", "backup"]);
+    std::fs::remove_dir_all(desk.data()).unwrap();
+    std::fs::write(desk.data(), "a file").unwrap();
+    refused(1, &["--data-dir"]);
+}
+
+#[tokio::test]
 async fn a_second_up_on_the_same_folder_is_refused() {
     let desk = Desk::new();
     let _up = desk.up(&[]).await;

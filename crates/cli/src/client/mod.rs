@@ -97,6 +97,19 @@ impl Client {
         .await
     }
 
+    /// `PATCH` under the base.
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<Answer<T>> {
+        read(
+            self.send(Method::PATCH, path, &[], Some(body), Some(ANSWER_WITHIN))
+                .await?,
+        )
+        .await
+    }
+
     /// `DELETE` under the base.
     pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
         read(

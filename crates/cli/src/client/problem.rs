@@ -7,6 +7,8 @@ use crate::exit::{Exit, Stop};
 
 #[derive(Debug, Deserialize)]
 struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
     title: String,
     #[serde(default)]
     detail: String,
@@ -26,7 +28,19 @@ pub async fn of(answer: Response) -> Stop {
     let status = answer.status();
     // An answer that breaks off is told by its status alone.
     let body = answer.bytes().await.unwrap_or_default();
-    Stop::new(exit(status), words(status, &body))
+    read(status, &body)
+}
+
+fn read(status: StatusCode, body: &[u8]) -> Stop {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => Stop::problem(exit(status), words(&problem), problem.kind),
+        Err(_) => Stop::new(
+            exit(status),
+            format!(
+                "the answer was {status}, and no problem of Patchbay: is this the right address?"
+            ),
+        ),
+    }
 }
 
 fn exit(status: StatusCode) -> Exit {
@@ -41,12 +55,7 @@ fn exit(status: StatusCode) -> Exit {
     }
 }
 
-fn words(status: StatusCode, body: &[u8]) -> String {
-    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
-        return format!(
-            "the answer was {status}, and no problem of Patchbay: is this the right address?"
-        );
-    };
+fn words(problem: &Problem) -> String {
     let fields = problem.errors.iter().map(|error| {
         let place = error
             .pointer
@@ -71,8 +80,10 @@ mod tests {
     fn every_wrong_field_is_told() {
         let body = br#"{"type":"/problems/validation","title":"The body breaks its schema","status":422,"detail":"Two fields.",
             "errors":[{"pointer":"/config/environment","message":"is required"},{"parameter":"limit","message":"too large"}]}"#;
+        let stop = read(StatusCode::UNPROCESSABLE_ENTITY, body);
+        assert!(stop.is_problem("validation") && !stop.is_problem("not-found"));
         assert_eq!(
-            words(StatusCode::UNPROCESSABLE_ENTITY, body),
+            stop.to_string(),
             "The body breaks its schema: Two fields.\n  /config/environment: is required\n  limit: too large"
         );
     }
@@ -86,6 +97,7 @@ mod tests {
 
     #[test]
     fn a_foreign_answer_is_not_taken_for_a_problem() {
-        assert!(words(StatusCode::NOT_FOUND, b"<html>").contains("right address"));
+        let stop = read(StatusCode::NOT_FOUND, b"<html>");
+        assert!(stop.to_string().contains("right address"), "{stop}");
     }
 }

@@ -16,6 +16,7 @@ pub mod config_rows;
 pub mod connect;
 pub mod connections;
 pub mod doctor;
+mod form;
 pub mod jobs;
 pub mod key;
 pub mod keys;
@@ -36,7 +37,7 @@ pub async fn run(given: Given) -> Outcome {
     let format = global.output;
     let client = || Client::find(&inputs, global.url.as_deref(), global.key.as_deref());
     match given.cli.command {
-        Command::Up(arguments) => up::run(config::load(&inputs)?.config, arguments, format).await,
+        Command::Up(arguments) => up::run(config::load(&inputs)?, arguments, format).await,
         Command::Api => api::run(config::load(&inputs)?.config).await,
         Command::Worker => worker::run(config::load(&inputs)?.config).await,
         Command::Scheduler => scheduler::run(config::load(&inputs)?.config).await,

@@ -12,7 +12,7 @@ use clap::Args;
 use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::SystemClock,
-    config::Config,
+    config::{Config, Loaded, Source},
     connection::Role,
     hints::{Hints, MemoryHints},
     store::{Store, StoreError},
@@ -56,8 +56,13 @@ pub struct Arguments {
     sandbox_data: Option<PathBuf>,
 }
 
-pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Outcome {
+pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcome {
     let started = Instant::now();
+    // Client commands of another terminal look into the usual folder unless told.
+    let is_told = loaded.rows.iter().any(|row| {
+        row.key == "data_dir" && matches!(row.source, Source::Flag(_) | Source::Environment(_))
+    });
+    let mut config = loaded.config;
     logging::start(&config)?;
     let stopping = signals::listen()?;
     let folder = DataFolder::lock(&config.data_dir)?;
@@ -95,7 +100,8 @@ pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Ou
         Arc::clone(&hints),
         deployment,
         keyring,
-    )?;
+    )
+    .await?;
     let worker = work::deps(&config, context, "up", database_url);
     let lease = worker.me.subscribe();
     let scheduler = SchedulerDeps::new(
@@ -142,7 +148,13 @@ pub async fn run(mut config: Config, arguments: Arguments, format: Format) -> Ou
             "ready": true, "url": instance.url, "data_dir": folder.path(), "ready_ms": took.as_millis(),
             "square": sandbox.as_ref().map(RunningSandbox::square_url),
         }))?,
-        Format::Text => output::say(&welcome(&instance, is_new, &folder, sandbox.as_ref(), took))?,
+        Format::Text => output::say(&welcome(
+            &instance,
+            is_new,
+            (&folder, is_told),
+            sandbox.as_ref(),
+            took,
+        ))?,
     }
     let ended = parts.run().await;
     if let Some(sandbox) = sandbox {
@@ -244,11 +256,12 @@ async fn first_key(store: &Store, url: &str) -> Outcome<InstanceFile> {
 fn welcome(
     instance: &InstanceFile,
     is_new: bool,
-    folder: &DataFolder,
+    (folder, is_told): (&DataFolder, bool),
     sandbox: Option<&RunningSandbox>,
     took: Duration,
 ) -> String {
     let file = folder.file(crate::instance::file::NAME);
+    let called = called();
     let key = if is_new {
         format!("{}  (shown only now; kept in", instance.api_key)
     } else {
@@ -269,10 +282,25 @@ fn welcome(
             sandbox.square_url()
         ));
         lines.push("\nConnect it from another terminal:".to_owned());
+        if is_told {
+            lines.push(format!(
+                "  export PATCHBAY_DATA_DIR={}",
+                folder.path().display()
+            ));
+        }
         lines.push(format!(
-            "  echo {DEFAULT_TOKEN} | patchbay connect square --secret access_token=-"
+            "  echo {DEFAULT_TOKEN} | {called} connect square --secret access_token=-"
         ));
-        lines.push("  patchbay sync square --follow".to_owned());
+        lines.push(format!("  {called} sync square --follow"));
     }
     lines.join("\n")
+}
+
+/// This program as the person called it: it need not be on the search path.
+fn called() -> String {
+    let name = std::env::args_os().next();
+    name.map_or_else(
+        || "patchbay".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

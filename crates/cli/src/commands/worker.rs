@@ -30,7 +30,8 @@ pub async fn run(config: Config) -> Outcome {
         return Ok(());
     };
 
-    let context = work::context(&config, fleet.store, fleet.hints, fleet.deployment, keyring)?;
+    let context =
+        work::context(&config, fleet.store, fleet.hints, fleet.deployment, keyring).await?;
     let url = database::url(&config)?.0.expose().to_owned();
     let worker = work::deps(&config, context, "worker", url);
     let queues = config

@@ -9,9 +9,10 @@ use super::words;
 use crate::client::job::Job;
 
 const SPIN: Duration = Duration::from_millis(100);
-const WITH_TOTAL: &str = "{prefix} {bar:28.cyan/black.bright} {msg}";
-const WITHOUT_TOTAL: &str = "{prefix} {spinner:.cyan} {msg}";
-const ENDED: &str = "{prefix} {msg}";
+// `wide_msg` is cut at the edge of the terminal: a line that wraps would jump at each redraw.
+const WITH_TOTAL: &str = "{prefix} {bar:20.cyan/black.bright} {wide_msg}";
+const WITHOUT_TOTAL: &str = "{prefix} {spinner:.cyan} {wide_msg}";
+const ENDED: &str = "{prefix} {wide_msg}";
 
 /// The bars of the jobs that are followed.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A job's picture in words. Pure, so that what a person reads is tested.
 
-use patchbay_core::job::JobState;
+use patchbay_core::job::{JobKind, JobState};
 
 use crate::{client::job::Job, output::grouped};
 
@@ -42,7 +42,7 @@ pub fn stage(job: &Job) -> String {
             )
         }
         JobState::Queued => "queued".into(),
-        JobState::Parked => "waits for a working credential".into(),
+        JobState::Parked => "waits until its connection works".into(),
         JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {
             job.state_name()
         }
@@ -65,10 +65,25 @@ pub fn line(job: &Job) -> String {
     format!("{}: {}{counts}{}", job.label(), told.join(", "), took(job))
 }
 
-/// Why a job that ended did not succeed.
+/// Why a job that ended did not succeed, and how to go on.
 pub fn why_not(job: &Job) -> String {
     let why = job.failure_line().unwrap_or_else(|| stage(job));
-    format!("{} ({}) {}: {why}", job.label(), job.id, job.state_name())
+    let next = match (job.state, job.kind, job.connection_id) {
+        // A test is asked for again with what it is to test.
+        (JobState::Failed | JobState::Quarantined, kind, _) if kind != JobKind::ConnectionTest => {
+            format!("\n  Again: `patchbay jobs retry {} --follow`", job.id)
+        }
+        (JobState::Parked, _, Some(connection)) => format!(
+            "\n  It goes on when its connection works: `patchbay connections show {connection}` says what to do"
+        ),
+        _ => String::new(),
+    };
+    format!(
+        "{} ({}) {}: {why}{next}",
+        job.label(),
+        job.id,
+        job.state_name()
+    )
 }
 
 fn counts(job: &Job) -> String {
@@ -155,7 +170,8 @@ pub(super) mod tests {
     fn a_failed_job_tells_what_happened_and_what_to_do() {
         assert_eq!(
             why_not(&job("failed", &json!(null))),
-            "catalog (019ab2c3-7d4e-7f00-8000-000000000001) failed: Square refused the token. Set a new one."
+            "catalog (019ab2c3-7d4e-7f00-8000-000000000001) failed: Square refused the token. Set a new one.\n  \
+             Again: `patchbay jobs retry 019ab2c3-7d4e-7f00-8000-000000000001 --follow`"
         );
     }
 

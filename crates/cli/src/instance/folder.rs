@@ -29,7 +29,11 @@ impl DataFolder {
     pub fn lock(path: &Path) -> Outcome<Self> {
         let path = &std::path::absolute(path)?;
         let because = |error: std::io::Error| {
-            Stop::internal(format!("data folder {}: {error}", path.display()))
+            Stop::internal(format!(
+                "data folder {}: {error}. It must be a folder that belongs to the user of this process and can be \
+                 written: correct that, or choose another with --data-dir",
+                path.display()
+            ))
         };
         DirBuilder::new()
             .recursive(true)

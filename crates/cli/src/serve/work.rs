@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::outside;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, Stop};
 use futures::FutureExt;
 use patchbay_core::{
     clock::SystemClock,
@@ -14,23 +14,31 @@ use patchbay_core::{
         Store,
         connect::{ConnectOptions, connect},
     },
-    vault::{Keyring, Vault},
+    vault::{Keyring, Vault, VaultError},
 };
 use patchbay_worker::{Connect, Context, WorkerDeps};
 
-/// What job bodies work with.
-pub fn context(
+/// What job bodies work with. A keyring that opens none of the database's credentials is
+/// refused here, before every job fails of it.
+pub async fn context(
     config: &Config,
     store: Store,
     hints: Arc<dyn Hints>,
     deployment: DeploymentId,
     keyring: Keyring,
 ) -> Outcome<Context> {
+    let vault = Vault::new(keyring, deployment);
+    vault.prove(&store).await.map_err(|error| match error {
+        VaultError::Store(error) => Stop::internal(error),
+        VaultError::KeyMissing(_) | VaultError::Unopenable => Stop::usage(format!(
+            "the keyring is not the one of this database ({error}). Restore the keyring that belongs to it"
+        )),
+    })?;
     Ok(Context {
         store,
         hints,
         clock: Arc::new(SystemClock),
-        vault: Arc::new(Vault::new(keyring, deployment)),
+        vault: Arc::new(vault),
         providers: Arc::new(outside::providers(config)?),
         outbound: outside::outbound(config)?,
     })

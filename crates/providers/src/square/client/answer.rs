@@ -131,11 +131,11 @@ fn classify(status: StatusCode, code: Option<&str>) -> (FailureKind, &'static st
         ),
         (408 | 504, _) => (
             FailureKind::Timeout,
-            "It is tried again by itself; see issquareup.com if it lasts.",
+            "See issquareup.com if it lasts.",
         ),
         (500..=599, _) => (
             FailureKind::ProviderDown,
-            "It is tried again by itself; see issquareup.com if it lasts.",
+            "See issquareup.com if it lasts.",
         ),
         // Redirects are not followed; an API that sends one is not Square's.
         (300..=399, _) => (

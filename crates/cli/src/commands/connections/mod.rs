@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use patchbay_core::connection::ConnectionStatus;
 
 use crate::{
     client::{
@@ -13,6 +14,9 @@ use crate::{
     follow,
     output::{self, Format},
 };
+
+pub mod tested;
+mod update;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -29,6 +33,8 @@ enum Command {
         /// By id, name or provider
         connection: String,
     },
+    /// Change one: its name at once, its credential and config once they pass a test
+    Update(update::Arguments),
     /// Ask the provider whether the credential works
     Test {
         /// By id, name or provider
@@ -61,6 +67,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
                 format,
             )
         }
+        Command::Update(arguments) => update::run(client, arguments, format).await,
         Command::Test { connection } => {
             let id = client.find_connection(&connection).await?.id;
             let job: Answer<Job> = client
@@ -166,7 +173,26 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
             failure.action
         ));
     }
+    lines.extend(next_step(connection).map(|step| format!("Next       {step}")));
     output::say(&lines.join("\n"))
+}
+
+/// What makes a connection work that does not.
+fn next_step(connection: &Connection) -> Option<String> {
+    let id = connection.id;
+    match connection.status {
+        ConnectionStatus::Active => None,
+        ConnectionStatus::Pending | ConnectionStatus::Error | ConnectionStatus::Expired => {
+            Some(format!(
+                "`patchbay connections update {id} --secret FIELD=SOURCE` with a credential that works"
+            ))
+        }
+        ConnectionStatus::Disabled => Some(format!("`patchbay connections enable {id}`")),
+        ConnectionStatus::Disconnected => Some(format!(
+            "`patchbay connect {}`; its records stay readable here",
+            connection.provider
+        )),
+    }
 }
 
 /// Minutes are enough for people; JSON has it exact.
