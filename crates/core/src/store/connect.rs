@@ -61,6 +61,17 @@ pub enum ConnectError {
         /// The setting.
         url: String,
     },
+    /// The file is no database, or cannot be read or written.
+    #[error(
+        "the database file {path} does not open: {source}. Look at its owner and mode and at the room on the disk; \
+         if it is damaged, restore it from a backup"
+    )]
+    File {
+        /// Which file.
+        path: String,
+        /// What the driver said.
+        source: DbErr,
+    },
     /// It does not answer, or refuses.
     #[error(
         "database_url: cannot open `{url}`: {source}; is the server running, and do user and password fit?"
@@ -146,8 +157,8 @@ pub async fn sqlite(
                 .foreign_keys(true)
         });
     let opened = Database::connect(pool).await;
-    opened.map_err(|source| ConnectError::Unreachable {
-        url: format!("sqlite://{}", path.display()),
+    opened.map_err(|source| ConnectError::File {
+        path: path.display().to_string(),
         source,
     })
 }

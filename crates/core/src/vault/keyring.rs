@@ -50,6 +50,16 @@ pub enum KeyringError {
         source: std::io::Error,
     },
     /// The file is no keyring.
+    #[error(
+        "keyring file {path}: {why}. Restore it from a backup: without its keys no credential opens"
+    )]
+    Damaged {
+        /// Which file.
+        path: String,
+        /// Which rule it breaks.
+        why: String,
+    },
+    /// A text is no keyring.
     #[error("keyring: {0}")]
     Invalid(String),
 }
@@ -110,7 +120,13 @@ impl Keyring {
                 path: path.display().to_string(),
                 source,
             })?;
-        Self::parse(&text)
+        Self::parse(&text).map_err(|error| match error {
+            KeyringError::Invalid(why) => KeyringError::Damaged {
+                path: path.display().to_string(),
+                why,
+            },
+            other @ (KeyringError::Unreadable { .. } | KeyringError::Damaged { .. }) => other,
+        })
     }
 
     /// Reads a keyring text: exactly one primary key, at least one sealing key
