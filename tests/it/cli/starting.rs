@@ -155,10 +155,10 @@ async fn a_fleet_works_through_three_processes() {
             .contains("customers: succeeded, 200 of 200 records"),
         "{said:?}"
     );
+    let metrics = get(ports[1], "/metrics").1;
     assert!(
-        get(ports[1], "/metrics")
-            .1
-            .contains("patchbay_worker_succeeded_total 2\n")
+        metrics.contains("patchbay_worker_succeeded_total 2\n"),
+        "{metrics}"
     );
 }
 
