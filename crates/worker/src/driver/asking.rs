@@ -89,8 +89,10 @@ impl Driver {
             return;
         };
         if let Source::Table { .. } = source {
-            // Set again when the answer is there; until then nobody else looks.
+            // Set again when the answer is there; until then nobody else looks: two looks at
+            // once meet the same rows, and one comes back with too few.
             self.table_at = now + TABLE_WITH_HINTS;
+            self.table_has_more = false;
         }
         let (open, kept) = self.slots.open_and_kept(now);
         let plan = Plan {

@@ -83,11 +83,13 @@ struct Driver {
     wait: Option<JoinHandle<Result<(), HintsAway>>>,
     /// Hints may be there; false after a pop that found too few.
     hints_likely: bool,
+    /// The last pop got all that it asked for.
+    hints_flowed: bool,
     /// Wake-ups so far: a pop begun before the last one says nothing about what came with it.
     wakes: u64,
     /// When newcomers are looked for again.
     newcomers_at: Instant,
-    /// The last look at the table filled its request: there is more.
+    /// The last look at the table filled half of its request: there is more.
     table_has_more: bool,
     table_at: Instant,
     after: OrgId,
@@ -106,6 +108,7 @@ pub(crate) async fn drive(parts: Parts) {
         settle_waits: None,
         wait: None,
         hints_likely: true,
+        hints_flowed: false,
         wakes: 0,
         newcomers_at: Instant::now(),
         table_has_more: false,
@@ -186,12 +189,19 @@ impl Driver {
                 if fetched.hints < asked && fetched.plan.open == 0 {
                     self.newcomers_at = Instant::now() + jittered(NEWCOMERS);
                 } else if fetched.hints >= asked || fetched.plan.wakes == self.wakes {
-                    self.hints_likely = fetched.hints >= asked;
+                    let dried_up = self.hints_flowed && fetched.hints < asked;
+                    self.hints_flowed = fetched.hints >= asked;
+                    self.hints_likely = self.hints_flowed;
+                    if dried_up {
+                        // Lists hold a thousand: behind one that was emptied the table has more.
+                        self.look_at_table_within(Duration::ZERO);
+                    }
                 }
             }
             Source::Table { .. } => {
                 metrics.claimed_from_table.add(got);
-                self.table_has_more = got >= asked;
+                // Not only when full: it passes over rows that another process is claiming.
+                self.table_has_more = 2 * got >= asked;
                 self.table_at = Instant::now() + jittered(TABLE_WITH_HINTS);
                 if let Some(last) = fetched.jobs.last() {
                     self.after = turn_of(last);
