@@ -83,6 +83,9 @@ async fn what_up_cannot_start_on_is_told_in_a_line() {
     };
     std::fs::copy(other.data().join("keyring.toml"), &keyring).unwrap();
     refused(2, &["not the one of this database", "Restore"]);
+    let doctor = desk.run(&["doctor"]);
+    assert_eq!(doctor.code, 8, "{doctor:?}");
+    assert!(doctor.out.contains("BROKEN   keyring"), "{doctor:?}");
     std::fs::write(&keyring, "garbage").unwrap();
     refused(2, &[keyring.to_str().unwrap(), "Restore it"]);
     std::fs::remove_file(&keyring).unwrap();

@@ -138,11 +138,11 @@ impl Client {
             .timeout(CONNECT_WITHIN)
             .send()
             .await
-            .map_err(|error| self.away(&error))?;
+            .map_err(|error| self.silent(&error))?;
         let status = answer.status();
         Ok((
             status,
-            answer.text().await.map_err(|error| self.away(&error))?,
+            answer.text().await.map_err(|error| self.silent(&error))?,
         ))
     }
 
@@ -176,17 +176,20 @@ impl Client {
     }
 
     fn away(&self, error: &reqwest::Error) -> Stop {
+        let stop = self.silent(error);
+        Stop::new(
+            stop.exit,
+            format!("{stop}. Does it run? `patchbay doctor` looks closer"),
+        )
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> Stop {
         let mut cause: &dyn std::error::Error = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        Stop::new(
-            Exit::Unreachable,
-            format!(
-                "Patchbay does not answer at {}: {cause}. Does it run? `patchbay doctor` looks closer",
-                self.url
-            ),
-        )
+        let words = format!("Patchbay does not answer at {}: {cause}", self.url);
+        Stop::new(Exit::Unreachable, words)
     }
 }
 

@@ -85,7 +85,6 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         .await
         .map_err(|error| Stop::internal(format!("a migration failed: {error}")))?;
     let store = Store::new(db, Arc::new(SystemClock));
-    let deployment = store.deployment_id().await?;
     let hints: Arc<dyn Hints> = Arc::new(MemoryHints::new());
 
     let listener = listen::on(config.listen, "listen").await?;
@@ -94,14 +93,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
     let readiness = Readiness::default();
     admin_port::serve(&config, "up", &readiness, &stopping.stop).await?;
 
-    let context = work::context(
-        &config,
-        store.clone(),
-        Arc::clone(&hints),
-        deployment,
-        keyring,
-    )
-    .await?;
+    let context = work::context(&config, store.clone(), Arc::clone(&hints), keyring).await?;
     let worker = work::deps(&config, context, "up", database_url);
     let lease = worker.me.subscribe();
     let scheduler = SchedulerDeps::new(

@@ -30,8 +30,7 @@ pub async fn run(config: Config) -> Outcome {
         return Ok(());
     };
 
-    let context =
-        work::context(&config, fleet.store, fleet.hints, fleet.deployment, keyring).await?;
+    let context = work::context(&config, fleet.store, fleet.hints, keyring).await?;
     let url = database::url(&config)?.0.expose().to_owned();
     let worker = work::deps(&config, context, "worker", url);
     let queues = config

@@ -1,6 +1,6 @@
 //! Opening the database: SQLite in the data folder, or the PostgreSQL of a fleet.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use patchbay_core::{
     config::{Config, DatabaseUrl, Problem},
@@ -8,17 +8,15 @@ use patchbay_core::{
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{patience, readiness::Readiness};
+use super::{patience, reach, readiness::Readiness};
 use crate::exit::{Exit, Outcome, Stop};
 
 /// Readers beside the one writer that SQLite allows.
 const SQLITE_CONNECTIONS: u32 = 4;
 const POSTGRES_PORT: u16 = 5432;
-const REACH_WITHIN: Duration = Duration::from_secs(3);
 
 /// The address of a SQLite file. Its path may hold any character.
 pub fn sqlite_url(path: &Path) -> Outcome<String> {
@@ -52,24 +50,7 @@ pub fn url(config: &Config) -> Outcome<&DatabaseUrl> {
 /// Whether somebody listens there. The pool itself tries a refused connection again until
 /// its patience ends, and could not say at once what is wrong.
 async fn reach(url: &str) -> Result<(), String> {
-    let parsed = Url::parse(url).map_err(|error| format!("database_url: {error}"))?;
-    // Without a host, or with one in the query, it is a socket file: the driver finds it.
-    let Some(host) = parsed.host_str().filter(|host| !host.is_empty()) else {
-        return Ok(());
-    };
-    let address = (
-        host.trim_matches(['[', ']']),
-        parsed.port().unwrap_or(POSTGRES_PORT),
-    );
-    let trouble = match tokio::time::timeout(REACH_WITHIN, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {REACH_WITHIN:?}"),
-    };
-    Err(format!(
-        "the database at {}:{} cannot be reached: {trouble}",
-        address.0, address.1
-    ))
+    reach::listens("the database", url, POSTGRES_PORT).await
 }
 
 /// Opens the PostgreSQL of the settings, once.

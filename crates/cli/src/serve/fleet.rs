@@ -7,7 +7,6 @@ use patchbay_core::{
     clock::SystemClock,
     config::{Config, Problem},
     hints::{Hints, RedisHints},
-    ids::DeploymentId,
     store::Store,
 };
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,6 @@ use crate::exit::{Outcome, Stop};
 pub struct Fleet {
     pub store: Store,
     pub hints: Arc<dyn Hints>,
-    pub deployment: DeploymentId,
 }
 
 /// Waits for the database and joins. `None`: asked to stop meanwhile.
@@ -54,6 +52,5 @@ pub async fn join(
     Ok(Some(Fleet {
         store,
         hints: Arc::new(hints),
-        deployment,
     }))
 }

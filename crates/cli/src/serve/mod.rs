@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod listen;
 pub mod outside;
 pub mod patience;
+pub mod reach;
 pub mod readiness;
 pub mod signals;
 pub mod vital_signs;

@@ -9,7 +9,6 @@ use patchbay_core::{
     clock::SystemClock,
     config::Config,
     hints::Hints,
-    ids::DeploymentId,
     store::{
         Store,
         connect::{ConnectOptions, connect},
@@ -18,27 +17,34 @@ use patchbay_core::{
 };
 use patchbay_worker::{Connect, Context, WorkerDeps};
 
-/// What job bodies work with. A keyring that opens none of the database's credentials is
-/// refused here, before every job fails of it.
+/// A vault over the database's credentials. A keyring that opens none of them is refused
+/// here, before every job fails of it.
+pub async fn vault(store: &Store, keyring: Keyring) -> Outcome<Vault> {
+    let deployment = store.deployment_id().await?;
+    let vault = Vault::new(keyring, deployment);
+    match vault.prove(store).await {
+        Ok(()) => Ok(vault),
+        Err(VaultError::Store(error)) => Err(Stop::internal(error)),
+        Err(error @ (VaultError::KeyMissing(_) | VaultError::Unopenable)) => {
+            Err(Stop::usage(format!(
+                "the keyring is not the one of this database ({error}). Restore the keyring that belongs to it"
+            )))
+        }
+    }
+}
+
+/// What job bodies work with.
 pub async fn context(
     config: &Config,
     store: Store,
     hints: Arc<dyn Hints>,
-    deployment: DeploymentId,
     keyring: Keyring,
 ) -> Outcome<Context> {
-    let vault = Vault::new(keyring, deployment);
-    vault.prove(&store).await.map_err(|error| match error {
-        VaultError::Store(error) => Stop::internal(error),
-        VaultError::KeyMissing(_) | VaultError::Unopenable => Stop::usage(format!(
-            "the keyring is not the one of this database ({error}). Restore the keyring that belongs to it"
-        )),
-    })?;
     Ok(Context {
+        vault: Arc::new(vault(&store, keyring).await?),
         store,
         hints,
         clock: Arc::new(SystemClock),
-        vault: Arc::new(vault),
         providers: Arc::new(outside::providers(config)?),
         outbound: outside::outbound(config)?,
     })

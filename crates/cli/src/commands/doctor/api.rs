@@ -4,11 +4,15 @@ use patchbay_core::config::Inputs;
 use serde_json::Value;
 
 use super::Check;
-use crate::client::Client;
+use crate::{client::Client, exit::Exit};
 
 pub async fn look(inputs: &Inputs, url: Option<&str>, key: Option<&str>) -> Vec<Check> {
     let client = match Client::find(inputs, url, key) {
         Ok(client) => client,
+        // The check of the configuration has told it.
+        Err(stop) if stop.exit == Exit::Usage => {
+            return vec![Check::skipped("api", "not looked at: see the lines above")];
+        }
         Err(stop) => return vec![Check::skipped("api", stop.to_string())],
     };
     let reached = match client.readiness().await {

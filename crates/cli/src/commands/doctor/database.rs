@@ -9,27 +9,42 @@ use patchbay_core::{
 };
 use sea_orm::DatabaseConnection;
 
-use super::Check;
+use super::{Check, Status};
 use crate::serve::database;
 
 /// Ids carry the process's time and leases the database's: a few seconds apart do no
 /// harm, but make logs hard to read.
 const CLOCKS_APART: TimeDelta = TimeDelta::seconds(2);
 
-pub async fn look(config: &Config) -> Vec<Check> {
+/// What was found, and the store where it can be used.
+pub async fn look(config: &Config) -> (Vec<Check>, Option<Store>) {
+    if let Err(missing) = database::url(config) {
+        let advice = "set it; without one, `patchbay up` keeps everything in its data folder";
+        return (
+            vec![Check::broken("database", missing.to_string(), advice)],
+            None,
+        );
+    }
     let db = match database::postgres(config, "doctor").await {
         Ok(db) => db,
         Err(stop) => {
             let advice =
                 "is the server running and reachable from here, and do name and password fit?";
-            return vec![Check::broken("database", stop.to_string(), advice)];
+            return (
+                vec![Check::broken("database", stop.to_string(), advice)],
+                None,
+            );
         }
     };
-    vec![
+    let migrations = migrations(&db).await;
+    let store = Store::new(db, std::sync::Arc::new(SystemClock));
+    let is_usable = migrations.status == Status::Ok;
+    let checks = vec![
         Check::ok("database", "answers"),
-        migrations(&db).await,
-        clock(db).await,
-    ]
+        migrations,
+        clock(&store).await,
+    ];
+    (checks, is_usable.then_some(store))
 }
 
 async fn migrations(db: &DatabaseConnection) -> Check {
@@ -48,8 +63,7 @@ async fn migrations(db: &DatabaseConnection) -> Check {
     }
 }
 
-async fn clock(db: DatabaseConnection) -> Check {
-    let store = Store::new(db, std::sync::Arc::new(SystemClock));
+async fn clock(store: &Store) -> Check {
     let before = SystemClock.now();
     match store.jobs().now().await {
         Ok(theirs) => apart(theirs, before, SystemClock.now()),
@@ -71,7 +85,6 @@ fn apart(theirs: DateTime<Utc>, before: DateTime<Utc>, after: DateTime<Utc>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::doctor::Status;
 
     #[test]
     fn clocks_that_are_far_apart_are_a_warning() {

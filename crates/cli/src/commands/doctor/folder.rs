@@ -3,32 +3,27 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
-use patchbay_core::config::Config;
+use patchbay_core::{clock::SystemClock, config::Config, store::Store};
 
 use super::Check;
-use crate::serve::database;
+use crate::{exit::Stop, serve::database};
 
 const OTHERS: u32 = 0o077;
 
-pub async fn look(config: &Config) -> Vec<Check> {
+/// What was found, and the store where it can be used.
+pub async fn look(config: &Config) -> (Vec<Check>, Option<Store>) {
     let folder = &config.data_dir;
     let mode = match std::fs::metadata(folder) {
         Ok(found) => found.permissions().mode() & 0o777,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let found = format!("{} is not there yet", folder.display());
-            return vec![Check::warning(
-                "data folder",
-                found,
-                "`patchbay up` makes it at its first start",
-            )];
+            let advice = "`patchbay up` makes it at its first start";
+            return (vec![Check::warning("data folder", found, advice)], None);
         }
         Err(error) => {
             let found = format!("{}: {error}", folder.display());
-            return vec![Check::broken(
-                "data folder",
-                found,
-                "run as the user that runs `patchbay up`",
-            )];
+            let advice = "run as the user that runs `patchbay up`";
+            return (vec![Check::broken("data folder", found, advice)], None);
         }
     };
     let private = if mode & OTHERS == 0 {
@@ -41,30 +36,39 @@ pub async fn look(config: &Config) -> Vec<Check> {
             format!("run `chmod 700 {}`", folder.display()),
         )
     };
-    vec![private, sqlite(&folder.join("patchbay.db")).await]
+    let (database, store) = sqlite(&folder.join("patchbay.db")).await;
+    (vec![private, database], store)
 }
 
-async fn sqlite(path: &Path) -> Check {
+async fn sqlite(path: &Path) -> (Check, Option<Store>) {
     if !path.exists() {
-        return Check::skipped("database", "not made yet");
+        return (Check::skipped("database", "not made yet"), None);
     }
     let opened = async {
         let db = database::sqlite(&database::sqlite_url(path)?).await?;
-        database::pending(&db)
-            .await
-            .map_err(crate::exit::Stop::internal)
+        let pending = database::pending(&db).await.map_err(Stop::internal)?;
+        Ok::<_, Stop>((db, pending))
     };
     match opened.await {
-        Ok(0) => Check::ok("database", format!("{} opens", path.display())),
-        Ok(count) => Check::warning(
-            "database",
-            format!("{count} migrations are missing"),
-            "the next `patchbay up` runs them",
+        Ok((db, 0)) => (
+            Check::ok("database", format!("{} opens", path.display())),
+            Some(Store::new(db, std::sync::Arc::new(SystemClock))),
         ),
-        Err(stop) => Check::broken(
-            "database",
-            stop.to_string(),
-            "stop Patchbay and restore a backup, or ask for help",
+        Ok((_, count)) => (
+            Check::warning(
+                "database",
+                format!("{count} migrations are missing"),
+                "the next `patchbay up` runs them",
+            ),
+            None,
+        ),
+        Err(stop) => (
+            Check::broken(
+                "database",
+                stop.to_string(),
+                "stop Patchbay and do what the line above says",
+            ),
+            None,
         ),
     }
 }

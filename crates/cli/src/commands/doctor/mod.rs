@@ -137,14 +137,15 @@ pub async fn run(inputs: &Inputs, url: Option<&str>, key: Option<&str>, format: 
 
 async fn look(config: &Config) -> Vec<Check> {
     let is_fleet = config.database_url.is_some() || config.redis_url.is_some();
-    let mut checks = Vec::new();
-    if is_fleet {
-        checks.extend(database::look(config).await);
-        checks.push(redis::look(config).await);
+    let (mut checks, store) = if is_fleet {
+        database::look(config).await
     } else {
-        checks.extend(folder::look(config).await);
+        folder::look(config).await
+    };
+    if is_fleet {
+        checks.push(redis::look(config).await);
     }
-    checks.extend(keys::look(config, is_fleet));
+    checks.extend(keys::look(config, is_fleet, store.as_ref()).await);
     checks
 }
 

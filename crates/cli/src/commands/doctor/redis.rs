@@ -8,6 +8,9 @@ use patchbay_core::{
 use uuid::Uuid;
 
 use super::Check;
+use crate::serve::reach;
+
+const PORT: u16 = 6379;
 
 pub async fn look(config: &Config) -> Check {
     let advice =
@@ -16,16 +19,24 @@ pub async fn look(config: &Config) -> Check {
         return Check::broken(
             "redis",
             "redis_url is not set",
-            "a fleet passes hints and signals through Redis",
+            "set it: a fleet passes hints and signals through Redis",
         );
     };
+    let url = url.0.expose();
+    if let Err(error) = reach::listens("Redis", url, PORT).await {
+        return Check::broken("redis", error, advice);
+    }
     // No key of a deployment is touched by a ping.
-    let hints = match RedisHints::open(url.0.expose(), DeploymentId(Uuid::nil())).await {
+    let hints = match RedisHints::open(url, DeploymentId(Uuid::nil())).await {
         Ok(hints) => hints,
         Err(error) => return Check::broken("redis", error.to_string(), "correct redis_url"),
     };
     match hints.ping().await {
         Ok(()) => Check::ok("redis", "answers"),
-        Err(error) => Check::broken("redis", error.to_string(), advice),
+        Err(error) => Check::broken(
+            "redis",
+            format!("listens, but refuses or does not answer ({error})"),
+            "do name, password and database number in redis_url fit?",
+        ),
     }
 }
