@@ -4,6 +4,7 @@
 //! The stand-in lives in the test, and client commands are waited for: so these tests
 //! run on a runtime with a thread of its own.
 
+mod canary;
 mod redis_lost;
 mod stage;
 mod watch;

@@ -1,7 +1,7 @@
 //! A fleet: PostgreSQL, Redis, the Square stand-in, and the processes of ours that
 //! work on them; an org with a connection.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use patchbay_sandbox::{Dataset, Effect, Fault, RunningSandbox, Sandbox, SandboxOptions, Sizes};
 use patchbay_tests::{
@@ -19,6 +19,8 @@ pub struct Fleet {
     pub redis: RedisServer,
     pub api_port: u16,
     pub key: String,
+    /// What processes that are started from now on log.
+    pub log_level: &'static str,
     database: TestDatabase,
     _postgres: PostgresServer,
     folder: TempDir,
@@ -48,6 +50,7 @@ impl Fleet {
             redis,
             api_port: free_port(),
             key: String::new(),
+            log_level: "info",
             database,
             _postgres: postgres,
             folder,
@@ -84,6 +87,7 @@ impl Fleet {
                 ("PATCHBAY_DATABASE_URL", self.database.url()),
                 ("PATCHBAY_REDIS_URL", &self.redis_url),
                 ("PATCHBAY_SEALING_PUBLIC_KEY", &self.public_key),
+                ("PATCHBAY_LOG__LEVEL", self.log_level),
             ],
         )
         .unwrap();
@@ -100,6 +104,7 @@ impl Fleet {
                 ("PATCHBAY_DATABASE_URL", self.database.url()),
                 ("PATCHBAY_REDIS_URL", &self.redis_url),
                 ("PATCHBAY_KEYRING_FILE", &keyring),
+                ("PATCHBAY_LOG__LEVEL", self.log_level),
                 ("PATCHBAY_OUTBOUND__ALLOW", "127.0.0.0/8"),
                 ("PATCHBAY_PROVIDERS__SQUARE__BASE_URL", &square),
             ],
@@ -116,6 +121,7 @@ impl Fleet {
             &[
                 ("PATCHBAY_DATABASE_URL", self.database.url()),
                 ("PATCHBAY_REDIS_URL", &self.redis_url),
+                ("PATCHBAY_LOG__LEVEL", self.log_level),
             ],
         )
         .unwrap();
@@ -125,18 +131,30 @@ impl Fleet {
 
     /// Connects Square and slows the stand-in's catalog down.
     pub fn connect(&self) {
-        let token = self.folder.path().join("token");
-        std::fs::write(&token, patchbay_sandbox::square::DEFAULT_TOKEN).unwrap();
-        self.json(&[
-            "connect",
-            "square",
-            "--secret",
-            &format!("access_token=@{}", token.display()),
-        ]);
+        self.connect_with(patchbay_sandbox::square::DEFAULT_TOKEN);
         self.sandbox
             .faults
             .add(Fault::at("*catalog*", Effect::Latency { ms: 60 }))
             .unwrap();
+    }
+
+    /// Connects Square with this token.
+    pub fn connect_with(&self, token: &str) {
+        let secret = self.token_file(token);
+        self.json(&["connect", "square", "--secret", &secret]);
+    }
+
+    /// Tries another token on the connection; it must be refused.
+    pub fn refused_with(&self, token: &str) {
+        let secret = self.token_file(token);
+        let output = self.run(&["connections", "update", "square", "--secret", &secret]);
+        assert!(!output.status.success(), "{output:?}");
+    }
+
+    fn token_file(&self, token: &str) -> String {
+        let file = self.folder.path().join("token");
+        std::fs::write(&file, token).unwrap();
+        format!("access_token=@{}", file.display())
     }
 
     /// Asks for a full sync of the catalog; the job's id.
@@ -152,7 +170,13 @@ impl Fleet {
 
     /// A command with `--output json`, which must succeed.
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let output = Command::new(patchbay_binary())
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(patchbay_binary())
             .args(arguments)
             .args(["--output", "json"])
             .env_clear()
@@ -164,9 +188,7 @@ impl Fleet {
             .env("PATCHBAY_API_KEY", &self.key)
             .stdin(Stdio::null())
             .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+            .unwrap()
     }
 
     pub async fn database(&self) -> DatabaseConnection {
