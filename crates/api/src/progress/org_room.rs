@@ -44,6 +44,10 @@ pub struct OrgRoom {
 #[derive(Debug, Default)]
 struct Shown {
     last_change: u64,
+    /// The newest event of each thing that is shown, by its change: rendered once for all.
+    events: BTreeMap<u64, Bytes>,
+    /// The whole picture as it was at a change, for all who come before the next.
+    picture: Option<(u64, Bytes)>,
     jobs: BTreeMap<JobId, Entry<Arc<JobFrame>>>,
     connections: BTreeMap<ConnectionId, Entry<ConnectionView>>,
 }
@@ -52,8 +56,6 @@ struct Shown {
 struct Entry<T> {
     change: u64,
     of: T,
-    /// Rendered once for all subscribers.
-    event: Bytes,
 }
 
 impl Default for OrgRoom {
@@ -73,41 +75,24 @@ impl OrgRoom {
 
     /// The whole picture, and the number up to which it tells.
     pub fn picture(&self) -> (u64, Bytes) {
-        let shown = self.lock();
-        let active = shown
-            .jobs
-            .values()
-            .map(|entry| &entry.of.view)
-            .filter(|job| !job.state.is_end());
-        let jobs = active.rev().take(PICTURE_JOBS as usize).collect();
-        let connections = shown.connections.values().map(|entry| &entry.of).collect();
-        let id = shown.last_change.to_string();
-        (
-            shown.last_change,
-            event("picture", Some(&id), &Picture { jobs, connections }),
-        )
+        let mut shown = self.lock();
+        let now = shown.last_change;
+        let picture = match &shown.picture {
+            Some((at, picture)) if *at == now => picture.clone(),
+            Some(_) | None => {
+                let picture = shown.render();
+                shown.picture.insert((now, picture)).1.clone()
+            }
+        };
+        (now, picture)
     }
 
-    /// Events for what changed after `seen`, and the number up to which they tell.
-    pub fn since(&self, seen: u64) -> (u64, Vec<Bytes>) {
+    /// The oldest change after `seen` that still stands, and its event. One at a time: a
+    /// slow subscriber holds nothing but that one.
+    pub fn after(&self, seen: u64) -> Option<(u64, Bytes)> {
         let shown = self.lock();
-        let connections = shown
-            .connections
-            .values()
-            .map(|entry| (entry.change, &entry.event));
-        let jobs = shown
-            .jobs
-            .values()
-            .map(|entry| (entry.change, &entry.event));
-        let mut news: Vec<(u64, &Bytes)> = connections
-            .chain(jobs)
-            .filter(|(change, _)| *change > seen)
-            .collect();
-        news.sort_by_key(|(change, _)| *change);
-        (
-            shown.last_change,
-            news.into_iter().map(|(_, event)| event.clone()).collect(),
-        )
+        let mut later = shown.events.range(seen + 1..);
+        later.next().map(|(change, event)| (*change, event.clone()))
     }
 
     /// Takes up a job's present picture.
@@ -162,43 +147,46 @@ impl OrgRoom {
 }
 
 impl Shown {
+    fn render(&self) -> Bytes {
+        let active = self
+            .jobs
+            .values()
+            .map(|entry| &entry.of.view)
+            .filter(|job| !job.state.is_end());
+        let jobs = active.rev().take(PICTURE_JOBS as usize).collect();
+        let connections = self.connections.values().map(|entry| &entry.of).collect();
+        let id = self.last_change.to_string();
+        event("picture", Some(&id), &Picture { jobs, connections })
+    }
+
     fn job(&mut self, frame: &Arc<JobFrame>) {
         let id = frame.view.id;
-        if self
-            .jobs
-            .get(&id)
-            .is_none_or(|entry| frame.replaces(&entry.of))
-        {
-            self.last_change += 1;
-            let event = event("job", Some(&self.last_change.to_string()), &frame.view);
-            self.jobs.insert(
-                id,
-                Entry {
-                    change: self.last_change,
-                    of: Arc::clone(frame),
-                    event,
-                },
-            );
+        let before = self.jobs.get(&id);
+        if before.is_none_or(|entry| frame.replaces(&entry.of)) {
+            let change = self.change(before.map(|entry| entry.change), "job", &frame.view);
+            let of = Arc::clone(frame);
+            self.jobs.insert(id, Entry { change, of });
         }
     }
 
     fn connection(&mut self, view: ConnectionView) {
-        if self
-            .connections
-            .get(&view.id)
-            .is_none_or(|entry| entry.of != view)
-        {
-            self.last_change += 1;
-            let event = event("connection", Some(&self.last_change.to_string()), &view);
-            self.connections.insert(
-                view.id,
-                Entry {
-                    change: self.last_change,
-                    of: view,
-                    event,
-                },
-            );
+        let before = self.connections.get(&view.id);
+        if before.is_none_or(|entry| entry.of != view) {
+            let change = self.change(before.map(|entry| entry.change), "connection", &view);
+            self.connections.insert(view.id, Entry { change, of: view });
         }
+    }
+
+    /// Counts a change; its event takes the place of the one before.
+    fn change(&mut self, before: Option<u64>, name: &str, view: &impl Serialize) -> u64 {
+        if let Some(before) = before {
+            self.events.remove(&before);
+        }
+        self.last_change += 1;
+        let id = self.last_change.to_string();
+        self.events
+            .insert(self.last_change, event(name, Some(&id), view));
+        self.last_change
     }
 
     fn make_room(&mut self) {
@@ -209,9 +197,13 @@ impl Shown {
                 .find(|(_, entry)| entry.of.view.state.is_end())
                 .map(|(id, _)| *id);
             match ended.or_else(|| self.jobs.keys().next_back().copied()) {
-                Some(id) => self.jobs.remove(&id),
+                Some(id) => {
+                    if let Some(gone) = self.jobs.remove(&id) {
+                        self.events.remove(&gone.change);
+                    }
+                }
                 None => return,
-            };
+            }
         }
     }
 }

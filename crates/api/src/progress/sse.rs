@@ -119,8 +119,9 @@ pub fn org(
                         return Some((picture, (room, changes, Some(told), shutdown)));
                     }
                     Some(seen) if present > seen => {
-                        let (told, news) = room.since(seen);
-                        return Some((news.concat().into(), (room, changes, Some(told), shutdown)));
+                        if let Some((told, news)) = room.after(seen) {
+                            return Some((news, (room, changes, Some(told), shutdown)));
+                        }
                     }
                     None | Some(_) => {}
                 }
