@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use patchbay_core::store::job_reads::JobPicture;
+use patchbay_core::{
+    ids::{JobId, OrgId},
+    store::job_reads::JobPicture,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -66,6 +69,15 @@ impl Wait {
                 format!("must be from 0 to {MOST} seconds"),
             )])),
         }
+    }
+
+    /// The same for jobs of an org by their ids.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn for_ids(self, api: &Api, org: OrgId, ids: &[JobId]) -> Result<Waited, Problem> {
+        let jobs = api.store.jobs_by_id(api.store.db(), org, ids).await?;
+        Ok(self.for_jobs(api, jobs).await)
     }
 
     /// Waits for the end of all jobs, or until the time is over or the process stops.

@@ -135,14 +135,7 @@ pub async fn sync(
     };
     tx.commit().await?;
     api.announce(announcement);
-    let waited = wait
-        .for_jobs(
-            &api,
-            api.store
-                .jobs_by_id(api.store.db(), caller.org, &jobs)
-                .await?,
-        )
-        .await;
+    let waited = wait.for_ids(&api, caller.org, &jobs).await?;
     Ok((waited.status(), Json(SyncJobs { jobs: waited.views })).into_response())
 }
 

@@ -95,14 +95,7 @@ pub async fn answer(
     jobs: &[JobId],
     wait: Wait,
 ) -> Result<Response, Problem> {
-    let mut waited = wait
-        .for_jobs(
-            api,
-            api.store
-                .jobs_by_id(api.store.db(), caller.org, jobs)
-                .await?,
-        )
-        .await;
+    let mut waited = wait.for_ids(api, caller.org, jobs).await?;
     let status = waited.status();
     let job = (!waited.views.is_empty()).then(|| waited.views.remove(0));
     // After the wait: the test has changed it.

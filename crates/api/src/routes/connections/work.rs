@@ -127,14 +127,7 @@ async fn ask(
     };
     tx.commit().await?;
     api.announce(announcement);
-    let mut waited = wait
-        .for_jobs(
-            api,
-            api.store
-                .jobs_by_id(api.store.db(), caller.org, &jobs)
-                .await?,
-        )
-        .await;
+    let mut waited = wait.for_ids(api, caller.org, &jobs).await?;
     if waited.views.is_empty() {
         return Err(Problem::not_found("job"));
     }

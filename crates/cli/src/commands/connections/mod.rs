@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use patchbay_core::connection::ConnectionStatus;
+use patchbay_core::{connection::ConnectionStatus, ids::ConnectionId};
 
 use crate::{
     client::{
@@ -62,10 +62,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
         Command::List => list(client.connections().await?, format),
         Command::Show { connection } => {
             let id = client.find_connection(&connection).await?.id;
-            show(
-                &client.get(&format!("/connections/{id}"), &[]).await?,
-                format,
-            )
+            show_by_id(client, id, format).await
         }
         Command::Update(arguments) => update::run(client, arguments, format).await,
         Command::Test { connection } => {
@@ -78,10 +75,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
                 )
                 .await?;
             follow::to_the_end(client, vec![job.view], format).await?;
-            show(
-                &client.get(&format!("/connections/{id}"), &[]).await?,
-                format,
-            )
+            show_by_id(client, id, format).await
         }
         Command::Enable { connection } => switch(client, &connection, "enable", format).await,
         Command::Disable { connection } => switch(client, &connection, "disable", format).await,
@@ -90,10 +84,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
             client
                 .delete::<serde_json::Value>(&format!("/connections/{id}"))
                 .await?;
-            show(
-                &client.get(&format!("/connections/{id}"), &[]).await?,
-                format,
-            )
+            show_by_id(client, id, format).await
         }
     }
 }
@@ -107,10 +98,7 @@ async fn switch(client: &Client, connection: &str, verb: &str, format: Format) -
             &serde_json::json!({}),
         )
         .await?;
-    show(
-        &client.get(&format!("/connections/{id}"), &[]).await?,
-        format,
-    )
+    show_by_id(client, id, format).await
 }
 
 fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
@@ -143,6 +131,11 @@ fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
         ],
         &answer.view.iter().map(row).collect::<Vec<_>>(),
     ))
+}
+
+async fn show_by_id(client: &Client, id: ConnectionId, format: Format) -> Outcome {
+    let answer = client.get(&format!("/connections/{id}"), &[]).await?;
+    show(&answer, format)
 }
 
 fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
