@@ -16,14 +16,17 @@ use sea_orm::{
 use super::{Known, SeenRecord, Sighting};
 use crate::{entities::record, store::StoreError};
 
-/// Row by row through the primary key, whatever the planner believes: of a table that grows
-/// from nothing it believes that a stream has few rows, and would read them all.
+/// Row by row, by where an id stands in the order of the primary key: only that index gives
+/// this order. Asked for the id alone, a plan made while the table is empty goes through the
+/// stream's other index and reads the whole stream for every row.
 const KNOWN: &str = "
-    select known.*
+    select external_id, content_hash, source_version, deleted_at
     from unnest($3::text[]) as seen (id), lateral (
-        select external_id, content_hash, source_version, deleted_at from records
-        where connection_id = $1 and stream = $2 and external_id = seen.id
-        limit 1) known";
+        select connection_id, stream, external_id, content_hash, source_version, deleted_at from records
+        where (connection_id, stream, external_id) >= ($1, $2, seen.id)
+        order by connection_id, stream, external_id
+        limit 1) next
+    where connection_id = $1 and stream = $2 and external_id = seen.id";
 
 /// `$7` stands for no version: arrays of optional values cannot be bound. What was
 /// deleted keeps its last shape: the provider's stub of it says less.
