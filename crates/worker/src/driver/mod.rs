@@ -308,7 +308,7 @@ impl Driver {
     fn take_settled(&mut self, endings: &[Ending], outcome: &Outcome) {
         self.settles -= 1;
         self.settling -= endings.len();
-        settle::count(&self.parts.metrics, &outcome.settled, endings.len());
+        settle::count(&self.parts.metrics, endings, &outcome.settled);
         for ending in endings {
             self.parts.book.remove(ending.settlement.lease);
         }

@@ -231,8 +231,16 @@ fn due_soon(end: &Settle) -> bool {
     }
 }
 
-pub(super) fn count(metrics: &Metrics, settled: &[Settled], endings: usize) {
-    for one in settled {
+/// Counts how the jobs of a settled batch ended, in the driver's statement or in a body's own.
+pub(super) fn count(metrics: &Metrics, endings: &[Ending], settled: &[Settled]) {
+    // A body's settlement whose transaction was rolled back is the driver's after all.
+    let of_bodies: Vec<&Settled> = endings
+        .iter()
+        .filter_map(|ending| ending.run.settled_by_body())
+        .filter(|body| !settled.iter().any(|one| one.job == body.job))
+        .collect();
+    let known = settled.len() + of_bodies.len();
+    for one in settled.iter().chain(of_bodies) {
         match one.state {
             JobState::Succeeded => metrics.succeeded.add(1),
             JobState::Failed => metrics.failed.add(1),
@@ -243,5 +251,5 @@ pub(super) fn count(metrics: &Metrics, settled: &[Settled], endings: usize) {
     }
     metrics
         .settled_by_others
-        .add(endings.saturating_sub(settled.len()));
+        .add(endings.len().saturating_sub(known));
 }
