@@ -1,5 +1,6 @@
 //! Log lines of one job, kept with it for people. Scrubbed of the secrets the body
 //! opened, capped, and written in batches so that a chatty body costs one insert a second.
+//! Knowing the secrets, it scrubs what else is stored or shown of a run: its failures.
 
 use std::{
     fmt,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use patchbay_core::{
+    failure::Failure,
     ids::JobId,
     secret::Secret,
     store::{Store, jobs::LogLine},
@@ -60,11 +62,27 @@ impl JobLog {
         }
     }
 
-    /// From now on this text is blanked out of every line.
+    /// From now on this text is blanked out of every line and every failure.
     pub fn hide(&self, secret: &Secret) {
-        if secret.expose().len() >= SHORTEST_SECRET {
-            self.state().secrets.push(secret.clone());
+        let length = secret.expose().len();
+        if length >= SHORTEST_SECRET {
+            let secrets = &mut self.state().secrets;
+            // Longest first: blanking a part of a secret would leave the rest of it.
+            let place = secrets.partition_point(|other| other.expose().len() >= length);
+            secrets.insert(place, secret.clone());
         }
+    }
+
+    /// A failure as it may be stored and shown: providers repeat in their errors what they
+    /// were sent.
+    #[must_use]
+    pub fn scrub_failure(&self, failure: Failure) -> Failure {
+        scrub_failure(failure, &self.state().secrets)
+    }
+
+    /// Any other text that is to leave the run.
+    pub(crate) fn scrub_text(&self, text: &str) -> String {
+        scrub(text, &self.state().secrets)
     }
 
     /// A step worth knowing.
@@ -132,6 +150,21 @@ fn scrub(text: &str, secrets: &[Secret]) -> String {
     })
 }
 
+fn scrub_failure(failure: Failure, secrets: &[Secret]) -> Failure {
+    let Failure {
+        kind,
+        message,
+        action,
+        code,
+    } = failure;
+    Failure {
+        kind,
+        message: scrub(&message, secrets),
+        action: scrub(&action, secrets),
+        code: code.map(|code| scrub(&code, secrets)),
+    }
+}
+
 fn scrub_fields(fields: &Value, secrets: &[Secret]) -> Value {
     let scrubbed = scrub_value(fields, secrets);
     let length = scrubbed.to_string().chars().count();
@@ -185,6 +218,27 @@ mod tests {
             scrub_fields(&fields, &secrets),
             json!({ "a": [{ "b": "x •••• y" }], "n": 1 })
         );
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_no_part_of_a_secret() {
+        let store = Store::new(
+            sea_orm::Database::connect("sqlite::memory:").await.unwrap(),
+            std::sync::Arc::new(patchbay_core::clock::SystemClock),
+        );
+        let log = JobLog::new(JobId::new(store.clock()), 1, store);
+        log.hide(&Secret::new("sq0-abc"));
+        log.hide(&Secret::new("sq0-abcdef"));
+        let mut failure = Failure::new(
+            patchbay_core::failure::FailureKind::Invalid,
+            "refused: sq0-abcdef",
+            "look at sq0-abc",
+        );
+        failure.code = Some("no sq0-abcdef".to_owned());
+        let scrubbed = log.scrub_failure(failure);
+        assert_eq!(scrubbed.message, "refused: ••••");
+        assert_eq!(scrubbed.action, "look at ••••");
+        assert_eq!(scrubbed.code.as_deref(), Some("no ••••"));
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl JobRun {
     pub async fn settle_in(&self, tx: &DatabaseTransaction, end: Settle) -> Result<(), FenceError> {
         let settlement = Settlement {
             lease: self.lease,
-            end,
+            end: self.scrubbed(end),
         };
         let settled = self
             .store
@@ -198,6 +198,30 @@ impl JobRun {
         // A body settles once; a second settlement found no lease and did not get here.
         self.settled.get_or_init(|| settled);
         Ok(())
+    }
+
+    fn scrubbed(&self, end: Settle) -> Settle {
+        match end {
+            Settle::Succeed { .. } | Settle::Release => end,
+            Settle::Retry { delay, failure } => Settle::Retry {
+                delay,
+                failure: self.log.scrub_failure(failure),
+            },
+            Settle::Fail { failure } => Settle::Fail {
+                failure: self.log.scrub_failure(failure),
+            },
+            Settle::Snooze { delay, failure } => Settle::Snooze {
+                delay,
+                failure: self.log.scrub_failure(failure),
+            },
+            Settle::Park {
+                credential_version,
+                failure,
+            } => Settle::Park {
+                credential_version,
+                failure: self.log.scrub_failure(failure),
+            },
+        }
     }
 
     /// Tells progress streams to look at the job again. Best effort: readers also look
