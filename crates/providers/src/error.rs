@@ -29,6 +29,8 @@ pub struct ProviderError {
     pub code: Option<String>,
     /// The provider asked for this pause.
     pub retry_after: Option<Duration>,
+    /// It no longer knows the place where the run stood: the run can begin anew.
+    pub place_forgotten: bool,
 }
 
 impl ProviderError {
@@ -41,6 +43,7 @@ impl ProviderError {
             action: action.into(),
             code: None,
             retry_after: None,
+            place_forgotten: false,
         }
     }
 
@@ -116,8 +119,7 @@ impl ProviderError {
 
 impl From<OutboundError> for ProviderError {
     fn from(error: OutboundError) -> Self {
-        const IF_IT_LASTS: &str =
-            "Look at the provider's status page if it lasts.";
+        const IF_IT_LASTS: &str = "Look at the provider's status page if it lasts.";
         let (kind, action) = match &error {
             OutboundError::Blocked { .. } => (
                 FailureKind::Blocked,

@@ -19,6 +19,7 @@ on_both_databases!(
     a_deleted_item_is_marked_and_keeps_its_last_shape,
     a_full_sync_marks_what_it_did_not_see,
     a_sync_that_broke_off_goes_on_where_it_committed,
+    a_sync_whose_place_the_provider_has_forgotten_begins_anew,
     a_stopped_sync_gives_the_job_back_without_burning_an_attempt,
     readers_by_change_number_see_every_change_once,
 );
@@ -123,6 +124,27 @@ async fn a_sync_that_broke_off_goes_on_where_it_committed(desk: Desk) {
     );
     let progress = desk.job(run.job.id).await.progress.unwrap();
     assert_eq!(progress["done"], result["records"]);
+}
+
+async fn a_sync_whose_place_the_provider_has_forgotten_begins_anew(desk: Desk) {
+    let desk = desk.connected().await;
+    let lists = "GET /square/v2/catalog/list";
+    let cut = Fault::at(lists, Effect::DropConnection { after_bytes: 100 }).after(2);
+    desk.sandbox.faults.add(cut).unwrap();
+    let run = desk.claim(desk.sync_job("catalog", PullMode::Full)).await;
+    let error = jobs::run(&run, &desk.ctx).await.expect_err("it breaks off");
+    desk.settle(&run, &Err(error)).await;
+    desk.sandbox.faults.clear();
+    desk.forget_cursors(run.job.id).await;
+
+    let again = desk.claim_again(run.job.id).await;
+    jobs::run(&again, &desk.ctx)
+        .await
+        .expect("it begins anew and ends");
+    let source = desk.sandbox.square.summaries()[DEFAULT_MERCHANT].clone();
+    let items = desk.records("catalog").await.into_iter();
+    let items = items.filter(|record| record.kind == "item" && record.deleted_at.is_none());
+    assert_eq!(items.count(), source.items);
 }
 
 async fn a_stopped_sync_gives_the_job_back_without_burning_an_attempt(desk: Desk) {

@@ -303,6 +303,23 @@ impl Desk {
             .unwrap()
     }
 
+    /// Makes the place where a job stands one that the provider does not know.
+    pub async fn forget_cursors(&self, id: JobId) {
+        use sea_orm::{ActiveValue::Set, EntityTrait};
+        let mut cursor = self.job(id).await.cursor.expect("it has committed");
+        let changed = change_cursors(&mut cursor["position"]);
+        assert!(changed > 0, "no cursor of the provider in {cursor}");
+        let change = patchbay_core::entities::job::ActiveModel {
+            id: Set(id),
+            cursor: Set(Some(cursor)),
+            ..Default::default()
+        };
+        patchbay_core::entities::job::Entity::update(change)
+            .exec(self.ctx.store.db())
+            .await
+            .unwrap();
+    }
+
     pub async fn state(&self, id: JobId) -> JobState {
         self.job(id).await.state
     }
@@ -327,4 +344,22 @@ impl Desk {
             .filter(|record| record.deleted_at.is_none())
             .count()
     }
+}
+
+/// Changes every text called `cursor`; how many there were.
+fn change_cursors(value: &mut Value) -> usize {
+    let Value::Object(fields) = value else {
+        return 0;
+    };
+    let mut changed = 0;
+    for (name, field) in fields {
+        match field {
+            Value::String(text) if name == "cursor" => {
+                text.push('x');
+                changed += 1;
+            }
+            field => changed += change_cursors(field),
+        }
+    }
+    changed
 }

@@ -40,19 +40,21 @@ fn driver_error_is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// SQLSTATE classes 08 connection, 40 rollback (deadlock, serialization), 53 resources,
-/// 57 operator (shutdown, restart), 55P03 lock not available
-/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>); on SQLite the primary
-/// codes 5 BUSY and 6 LOCKED (<https://www.sqlite.org/rescode.html>).
+/// SQLSTATE classes 08 connection, 40 rollback (deadlock, serialization), 53 resources, 57
+/// operator (shutdown, restart), 58 the server's files; 25006 read-only (a standby during a
+/// failover), 25P03 idle in a transaction (a process that was paused), 55P03 lock not available
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). On SQLite the primary
+/// codes 5 BUSY, 6 LOCKED, 8 READONLY, 10 IOERR, 13 FULL and 14 CANTOPEN
+/// (<https://www.sqlite.org/rescode.html>).
 fn code_is_transient(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "40", "53", "57"]
+        return ["08", "40", "53", "57", "58"]
             .iter()
             .any(|class| code.starts_with(class))
-            || code == "55P03";
+            || matches!(code, "25006" | "25P03" | "55P03");
     }
     code.parse::<u32>()
-        .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+        .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
 }
 
 /// A body whose own query failed: an outage of the database burns no attempt, because

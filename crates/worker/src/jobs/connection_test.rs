@@ -78,8 +78,17 @@ async fn candidate(
     ctx: &Context,
     row: &connection::Model,
 ) -> Result<Option<SecretFields>, JobError> {
-    let (Some(bytes), Some(key_id)) = (run.job.sealed.clone(), run.job.sealed_key.clone()) else {
-        return Ok(None);
+    let (bytes, key_id) = match (run.job.sealed.clone(), run.job.sealed_key.clone()) {
+        (Some(bytes), Some(key_id)) => (bytes, key_id),
+        // Testing what is in force instead would say "works" of a secret that nobody tried.
+        (None, Some(_)) => {
+            return Err(fail(
+                FailureKind::Invalid,
+                "the secret that this test was asked for is no longer kept",
+                "Send the credential again.",
+            ));
+        }
+        (_, None) => return Ok(None),
     };
     let sealed = SealedArgs { bytes, key_id };
     ctx.vault

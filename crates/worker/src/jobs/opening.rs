@@ -182,10 +182,11 @@ impl Opened {
         ctx: &Context,
         failure: &Failure,
     ) -> Result<(), JobError> {
-        if failure.kind == FailureKind::Auth {
-            self.break_connection(run, ctx, failure).await
-        } else {
-            self.count_failure(run, ctx, failure).await
+        match failure.kind {
+            FailureKind::Auth => self.break_connection(run, ctx, failure).await,
+            // "Later" is no fault of the connection.
+            FailureKind::RateLimited => Ok(()),
+            _ => self.count_failure(run, ctx, failure).await,
         }
     }
 

@@ -77,6 +77,9 @@ pub(super) fn understand(
     }
 }
 
+/// Square no longer takes a cursor that it gave.
+const FORGOTTEN: &str = "INVALID_CURSOR";
+
 fn refusal(answer: &OutboundResponse, path: &str, now: DateTime<Utc>) -> ProviderError {
     let status = answer.status.as_u16();
     let envelope = serde_json::from_slice::<Envelope>(&answer.body).ok();
@@ -88,6 +91,7 @@ fn refusal(answer: &OutboundResponse, path: &str, now: DateTime<Utc>) -> Provide
     let code = first.map(|error| error.code);
     let (kind, action) = classify(answer.status, code.as_deref());
     let mut error = ProviderError::new(kind, words, action);
+    error.place_forgotten = code.as_deref() == Some(FORGOTTEN);
     error.code = code;
     error.retry_after = answer.retry_after(now);
     error
@@ -129,20 +133,14 @@ fn classify(status: StatusCode, code: Option<&str>) -> (FailureKind, &'static st
             FailureKind::NotFound,
             "It may have been deleted at Square; run a full sync.",
         ),
-        (408 | 504, _) => (
-            FailureKind::Timeout,
-            "See issquareup.com if it lasts.",
-        ),
-        (500..=599, _) => (
-            FailureKind::ProviderDown,
-            "See issquareup.com if it lasts.",
-        ),
+        (408 | 504, _) => (FailureKind::Timeout, "See issquareup.com if it lasts."),
+        (500..=599, _) => (FailureKind::ProviderDown, "See issquareup.com if it lasts."),
         // Redirects are not followed; an API that sends one is not Square's.
         (300..=399, _) => (
             FailureKind::Protocol,
             "Check the base URL that is set for Square.",
         ),
-        (_, Some("INVALID_CURSOR")) => (
+        (_, Some(FORGOTTEN)) => (
             FailureKind::Invalid,
             "Square has forgotten the place where this run stood: ask for the sync anew.",
         ),

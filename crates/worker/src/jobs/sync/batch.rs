@@ -78,7 +78,8 @@ impl Batch {
         };
         let records = std::mem::take(&mut self.records);
         let count = records.len() as u64;
-        state.complete = last.complete;
+        // A run that left anything out at any page cannot tell what is gone.
+        state.complete &= last.complete;
         let sighting = state.sighting(opened, args);
         let tx = run.begin_fenced().await?;
         let mut records = records.into_iter();

@@ -105,6 +105,16 @@ async fn pull_all(
             Ok(page) => page,
             Err(error) => {
                 batch.commit(run, ctx, opened, args, state).await?;
+                if error.place_forgotten && state.begin_anew() {
+                    run.log
+                        .warn(
+                            "the provider has forgotten where this sync stood: it begins anew",
+                            json!({ "code": error.code }),
+                        )
+                        .await;
+                    fetching = fetch(opened, state.pull(args, None));
+                    continue;
+                }
                 return opened.refused(run, ctx, error).await;
             }
         };

@@ -51,6 +51,10 @@ impl Counts {
     }
 }
 
+/// A place may expire while a job waits; a provider that forgets more often than this
+/// forgets every place.
+const MOST_RESTARTS: u32 = 3;
+
 /// The state of a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RunState {
@@ -58,12 +62,16 @@ pub(super) struct RunState {
     pub(super) generation: i64,
     /// Whether it sees every living record.
     pub(super) complete: bool,
-    /// When it began: the end of open ranges, the same after a crash.
+    /// When it began, by the clock that all workers share: the end of open ranges, the same
+    /// after a crash.
     started_at: DateTime<Utc>,
     /// The stream's cursor when it began.
     cursor: Option<Value>,
     /// Where the provider goes on.
     pub(super) position: Option<Value>,
+    /// How often the provider had forgotten that place.
+    #[serde(default)]
+    restarts: u32,
     /// Every page is in.
     pub(super) pulled: bool,
     /// The stream's cursor once it has ended.
@@ -108,10 +116,11 @@ pub(super) async fn load_or_begin(
         .await?;
     let state = RunState {
         generation,
-        complete: false,
-        started_at: ctx.clock.now(),
+        complete: true,
+        started_at: ctx.store.jobs().now().await?,
         cursor: before.and_then(|state| state.cursor),
         position: None,
+        restarts: 0,
         pulled: false,
         new_cursor: None,
         done: 0,
@@ -176,6 +185,17 @@ impl RunState {
         })?;
         run.checkpoint(tx, &progress, Some(&saved)).await?;
         Ok(())
+    }
+
+    /// Forgets where the provider stood, if there is a place to forget and this is not a
+    /// habit. What comes again changes nothing.
+    pub(super) fn begin_anew(&mut self) -> bool {
+        if self.position.is_none() || self.restarts >= MOST_RESTARTS {
+            return false;
+        }
+        self.position = None;
+        self.restarts += 1;
+        true
     }
 
     /// Records that were just committed.
