@@ -1,6 +1,6 @@
 //! The conformance suite of the job protocol: every test runs on PostgreSQL and on
 //! SQLite with the same operations. `races` needs several connections that wait for each
-//! other and runs on PostgreSQL alone; `model` compares random operation sequences with
+//! other and runs on PostgreSQL alone, as does `cut_short`, whose claims take several statements; `model` compares random operation sequences with
 //! a small model; `states` compares `docs/job-states.md` with what the databases refuse.
 
 #![expect(
@@ -10,6 +10,7 @@
 
 mod again;
 mod claim;
+mod cut_short;
 mod enqueue;
 mod fence;
 mod lanes;

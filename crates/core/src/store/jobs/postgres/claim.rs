@@ -78,7 +78,8 @@ pub(super) async fn claim(
 }
 
 /// Another claim took the lane, or this process another suspect, between what the
-/// statement saw and what it wrote. One such job must not sink its whole batch.
+/// statement saw and what it wrote. One such job must not sink its whole batch, and an
+/// error not what was claimed before it: those leases stand, and somebody must run them.
 async fn claim_one_by_one(
     db: &DatabaseConnection,
     me: ProcessId,
@@ -89,6 +90,10 @@ async fn claim_one_by_one(
     for id in ids {
         match claim_at_once(db, me, queue, std::slice::from_ref(id)).await {
             Err(error) if hit_a_wall(&error) => {}
+            Err(error) if !jobs.is_empty() => {
+                tracing::warn!(%error, claimed = jobs.len(), "a claim ended early");
+                break;
+            }
             claimed => jobs.extend(claimed?),
         }
     }

@@ -211,10 +211,16 @@ pub(super) async fn claim_due(
             after.into(),
             orgs(skip),
         ];
-        let claimed = match rows(db, statement(CLAIM, values)).await {
+        let round = async { jobs_of(&rows(db, statement(CLAIM, values)).await?) };
+        let claimed = match round.await {
             // Another claim was faster; the next look sees it.
             Err(error) if hit_a_wall(&error) => continue,
-            rows => jobs_of(&rows?)?,
+            // The leases of earlier rounds stand, and somebody must run them.
+            Err(error) if !jobs.is_empty() => {
+                tracing::warn!(%error, claimed = jobs.len(), "a claim ended early");
+                break;
+            }
+            claimed => claimed?,
         };
         if claimed.is_empty() {
             break;
