@@ -11,7 +11,8 @@ use patchbay_core::{ids::JobId, job::Lease};
 
 use crate::run::{JobRun, StopReason};
 
-/// A body that still runs this long after its deadline hears nothing: it blocks a thread.
+/// A body that still runs this long after its deadline seems to hear nothing, as if it
+/// blocked its thread.
 const DEAF_AFTER: Duration = Duration::from_secs(10);
 
 /// Claimed and not yet settled.
@@ -66,11 +67,12 @@ impl Book {
             .collect()
     }
 
-    /// A run that is deaf to its deadline.
-    pub(crate) fn deaf(&self, now: Instant) -> Option<Arc<JobRun>> {
+    /// The runs that look deaf to their deadline.
+    pub(crate) fn deaf(&self, now: Instant) -> Vec<Lease> {
         self.runs()
             .values()
-            .find(|run| !run.has_ended() && now > run.ends_by + DEAF_AFTER)
-            .cloned()
+            .filter(|run| !run.has_ended() && now > run.ends_by + DEAF_AFTER)
+            .map(|run| run.lease)
+            .collect()
     }
 }

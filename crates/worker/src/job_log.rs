@@ -222,11 +222,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_shows_no_part_of_a_secret() {
-        let store = Store::new(
-            sea_orm::Database::connect("sqlite::memory:").await.unwrap(),
-            std::sync::Arc::new(patchbay_core::clock::SystemClock),
-        );
-        let log = JobLog::new(JobId::new(store.clock()), 1, store);
+        let (run, _) = crate::JobRun::on_memory(json!({})).await;
+        let log = run.log;
         log.hide(&Secret::new("sq0-abc"));
         log.hide(&Secret::new("sq0-abcdef"));
         let mut failure = Failure::new(

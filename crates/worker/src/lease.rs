@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     book::Book,
     context::Context,
+    deaf::DeafWatch,
     metrics::Metrics,
     run::{JobRun, StopReason},
 };
@@ -179,12 +180,13 @@ impl Keeper {
     async fn renew_until_over(&self, mut store: Store, me: ProcessId) -> (Store, Over) {
         let mut renewed_at = Instant::now();
         let mut wait = RENEW_EVERY;
+        let mut deaf = DeafWatch::default();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.stop.cancelled() => return (store, Over::Stopped),
             }
-            self.abort_if_a_body_is_deaf();
+            self.abort_if_a_body_is_deaf(&mut deaf);
             let asked_at = Instant::now();
             let held = self.book.held();
             match timeout(RENEW_WITHIN, store.jobs().renew(me, &held)).await {
@@ -237,14 +239,16 @@ impl Keeper {
 
     /// A body that blocks its thread holds its slot, its lane and the runtime for good.
     /// Ending the process frees them: the rescue gives its jobs to others.
-    fn abort_if_a_body_is_deaf(&self) {
-        if let Some(run) = self.book.deaf(Instant::now()) {
-            tracing::error!(
-                job = %run.job.id, kind = ?run.job.kind,
-                "a job's body blocks its thread and hears no deadline; the process aborts so that its work goes on elsewhere"
-            );
-            std::process::abort();
-        }
+    fn abort_if_a_body_is_deaf(&self, watch: &mut DeafWatch) {
+        let now = Instant::now();
+        let Some(lease) = watch.look(now, &self.book.deaf(now)) else {
+            return;
+        };
+        tracing::error!(
+            job = %lease.job,
+            "a job's body blocks its thread and hears no deadline; the process aborts so that its work goes on elsewhere"
+        );
+        std::process::abort();
     }
 
     /// Unfinished jobs go back to the queue, uncharged.

@@ -9,6 +9,7 @@
 mod backend;
 mod book;
 pub mod context;
+mod deaf;
 mod driver;
 pub mod job_log;
 pub mod jobs;

@@ -296,3 +296,67 @@ pub(crate) fn stopped_failure(reason: StopReason) -> Failure {
         ),
     }
 }
+
+#[cfg(test)]
+impl JobRun {
+    /// A run of a no-op job in an empty database of one connection, and what its body
+    /// would work with.
+    pub(crate) async fn on_memory(args: Value) -> (Self, crate::Context) {
+        use patchbay_core::{
+            clock::{Clock, SystemClock},
+            hints::MemoryHints,
+            ids::{DeploymentId, JobId},
+            job::{JobKind, JobState, Queue},
+            outbound::{Outbound, OutboundConfig},
+            vault::{Keyring, Vault},
+        };
+
+        let db = sea_orm::Database::connect("sqlite::memory:").await.unwrap();
+        let clock = Arc::new(SystemClock);
+        let keyring = Keyring::parse(&Keyring::generate()).unwrap();
+        let ctx = crate::Context {
+            store: Store::new(db, clock.clone()),
+            hints: Arc::new(MemoryHints::new()),
+            vault: Arc::new(Vault::new(keyring, DeploymentId::new(&*clock))),
+            clock,
+            providers: Arc::new(patchbay_providers::Registry::builtin()),
+            outbound: Arc::new(Outbound::new(OutboundConfig::default()).unwrap()),
+        };
+        let now = SystemClock.now();
+        let job = Job {
+            id: JobId::new(&SystemClock),
+            org_id: None,
+            connection_id: None,
+            kind: JobKind::Noop,
+            queue: Queue::Sync,
+            lane: None,
+            args,
+            sealed: None,
+            sealed_key: None,
+            state: JobState::Running,
+            run_at: now,
+            attempt: 0,
+            max_attempts: 4,
+            crashes: 0,
+            timeout_s: 60,
+            lease_epoch: 1,
+            leased_by: None,
+            deadline: None,
+            dedupe_key: None,
+            again: false,
+            progress: None,
+            progress_no: 0,
+            cursor: None,
+            result: None,
+            error: None,
+            trace_context: None,
+            requested_by: "test".into(),
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            discarded_at: None,
+        };
+        let run = Self::new(job, ctx.store.clone(), Arc::clone(&ctx.hints));
+        (run, ctx)
+    }
+}

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a body may take to stop by itself after its deadline.
 const TIDY_UP_AFTER_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the last log lines may hold up the settlement, where the database is slow or away.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(5);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -44,15 +46,25 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metri
             () = past_deadline(&run) => Ended::Dropped(StopReason::Deadline),
         }
     };
-    if let Ended::Answered(Err(JobError { next, failure })) = &ended
-        && *next != Next::Release
+    // The body is gone; what follows is not its work and must not make it look deaf.
+    drop(guard);
+    if tokio::time::timeout(LAST_LINES_WITHIN, last_lines(&run, &ended))
+        .await
+        .is_err()
+    {
+        tracing::warn!(job = %run.job.id, "the last log lines of the job were not kept: the database did not answer");
+    }
+    ended
+}
+
+async fn last_lines(run: &JobRun, ended: &Ended) {
+    if let Ended::Answered(Err(JobError { next, failure })) = ended
+        && (*next != Next::Release || run.stopped().is_none())
     {
         let fields = json!({ "kind": failure.kind, "code": failure.code });
         run.log.warn(failure.message.clone(), fields).await;
     }
     run.log.flush().await;
-    drop(guard);
-    ended
 }
 
 /// Marks the run as ended also when its body panics.
@@ -68,4 +80,29 @@ async fn past_deadline(run: &JobRun) {
     tokio::time::sleep_until(run.ends_by.into()).await;
     run.stop_for(StopReason::Deadline);
     tokio::time::sleep(TIDY_UP_AFTER_DEADLINE).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_has_answered_runs_no_more_though_its_lines_wait_for_the_database() {
+        let (run, ctx) = JobRun::on_memory(json!({ "fail": "a reason" })).await;
+        let run = Arc::new(run);
+        // The only connection of the pool.
+        let held = ctx.store.begin().await.unwrap();
+        let supervised = tokio::spawn(supervise(Arc::clone(&run), ctx, Arc::default()));
+        let ended = async {
+            while !run.has_ended() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LAST_LINES_WITHIN / 2, ended)
+            .await
+            .expect("ended while its lines wait");
+        assert!(!supervised.is_finished(), "the lines still wait");
+        held.rollback().await.unwrap();
+        assert!(matches!(supervised.await.unwrap(), Ended::Answered(Err(_))));
+    }
 }
