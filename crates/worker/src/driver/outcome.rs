@@ -1,17 +1,24 @@
 //! From how a run ended to what becomes of its job.
 
+use std::time::Duration;
+
 use patchbay_core::{
     clock::Clock,
     failure::{Failure, FailureKind},
     job::{JobError, Next, Settle},
     retry::{self, RetryPolicy},
 };
+use rand::RngExt;
 
 use crate::{
     metrics::Metrics,
     run::{JobRun, StopReason, stopped_failure},
     supervise::Ended,
 };
+
+/// The least a job waits whose body ran into an outage. Claimed again at once it would ask
+/// the same database the same thing, in a circle.
+const SHORTEST_SNOOZE: Duration = Duration::from_secs(2);
 
 /// What becomes of the job.
 pub(super) fn settle_for(
@@ -27,6 +34,16 @@ pub(super) fn settle_for(
             next: Next::Release,
             ..
         })) if run.stopped() == Some(StopReason::Deadline) => past_deadline(metrics),
+        // Nobody asked it to stop: the database failed it, and may for a while.
+        Ended::Answered(Err(JobError {
+            next: Next::Release,
+            failure,
+        })) if run.stopped().is_none() => {
+            return Settle::Snooze {
+                delay: SHORTEST_SNOOZE.mul_f64(rand::rng().random_range(1.0..2.5)),
+                failure: run.log.scrub_failure(failure),
+            };
+        }
         Ended::Answered(Err(error)) => error,
         Ended::Dropped(StopReason::Deadline) => past_deadline(metrics),
         // A lost lease finds no row to release; a shutdown does.
@@ -70,60 +87,10 @@ fn panicked(run: &JobRun, message: &str, metrics: &Metrics) -> JobError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use patchbay_core::{
-        clock::SystemClock,
-        entities::job::Model as Job,
-        hints::MemoryHints,
-        ids::JobId,
-        job::{JobKind, JobState, Queue},
-        secret::Secret,
-        store::Store,
-    };
+    use patchbay_core::{clock::SystemClock, secret::Secret};
     use serde_json::json;
 
     use super::*;
-
-    async fn run() -> JobRun {
-        let db = sea_orm::Database::connect("sqlite::memory:").await.unwrap();
-        let store = Store::new(db, Arc::new(SystemClock));
-        let now = SystemClock.now();
-        let job = Job {
-            id: JobId::new(&SystemClock),
-            org_id: None,
-            connection_id: None,
-            kind: JobKind::Noop,
-            queue: Queue::Sync,
-            lane: None,
-            args: json!({}),
-            sealed: None,
-            sealed_key: None,
-            state: JobState::Running,
-            run_at: now,
-            attempt: 0,
-            max_attempts: 4,
-            crashes: 0,
-            timeout_s: 60,
-            lease_epoch: 1,
-            leased_by: None,
-            deadline: None,
-            dedupe_key: None,
-            again: false,
-            progress: None,
-            progress_no: 0,
-            cursor: None,
-            result: None,
-            error: None,
-            trace_context: None,
-            requested_by: "test".into(),
-            created_at: now,
-            started_at: None,
-            finished_at: None,
-            discarded_at: None,
-        };
-        JobRun::new(job, store, Arc::new(MemoryHints::new()))
-    }
 
     fn settled(run: &JobRun, ended: Ended) -> Settle {
         settle_for(run, ended, &Metrics::default(), &SystemClock)
@@ -138,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_and_a_panic_are_stored_without_the_secrets_of_the_run() {
-        let run = run().await;
+        let (run, _) = JobRun::on_memory(json!({})).await;
         run.log.hide(&Secret::new("hunter22"));
         let answered = settled(&run, answer(Next::Fail, "no hunter22 here"));
         let panicked = settled(&run, Ended::Panicked("at hunter22".to_owned()));
@@ -150,5 +117,24 @@ mod tests {
             panic!("{panicked:?}");
         };
         assert_eq!(failure.message, "the job's code panicked: at ••••");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_gave_up_unasked_is_tried_again_in_seconds_with_its_reason_shown() {
+        let (run, _) = JobRun::on_memory(json!({})).await;
+        let settle = settled(&run, answer(Next::Release, "the database is away"));
+        let Settle::Snooze { delay, failure } = settle else {
+            panic!("{settle:?}");
+        };
+        assert_eq!(failure.message, "the database is away");
+        assert!((2..=5).contains(&delay.as_secs()), "{delay:?}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_asked_to_stop_goes_back_at_once() {
+        let (run, _) = JobRun::on_memory(json!({})).await;
+        run.stop_for(StopReason::Shutdown);
+        let settle = settled(&run, Ended::Answered(Err(run.released())));
+        assert_eq!(settle, Settle::Release);
     }
 }
