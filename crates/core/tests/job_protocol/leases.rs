@@ -13,6 +13,7 @@ on_both! {
     a_renewal_tells_of_cancelled_jobs,
     a_renewal_tells_of_jobs_that_another_run_took,
     a_renewal_keeps_silent_about_jobs_that_are_ours,
+    a_job_whose_claim_was_never_answered_is_queued_again,
     a_process_that_leaves_releases_its_jobs_uncharged,
     a_process_that_comes_back_late_releases_its_jobs_uncharged,
     leaving_twice_changes_nothing,
@@ -69,6 +70,42 @@ async fn a_renewal_keeps_silent_about_jobs_that_are_ours(stage: Stage) {
     let renewal = stage.jobs().renew(me, &leases).await.unwrap();
     assert!(renewal.alive && renewal.lost.is_empty(), "{renewal:?}");
     assert!(stage.jobs().renew(me, &[]).await.unwrap().lost.is_empty());
+}
+
+async fn a_job_whose_claim_was_never_answered_is_queued_again(stage: Stage) {
+    let (me, leases) = running(&stage, 2).await;
+    let (other, of_other) = running(&stage, 1).await;
+    let (known, stray) = (&leases[..1], leases[1]);
+    for _ in 0..2 {
+        stage.seconds(5).await;
+        assert_eq!(stage.state(stray.job).await, JobState::Running);
+        assert!(stage.jobs().renew(other, &of_other).await.unwrap().alive);
+        assert!(stage.jobs().renew(me, known).await.unwrap().alive);
+    }
+    stage.seconds(1).await;
+    let renewal = stage.jobs().renew(me, known).await.unwrap();
+    assert!(renewal.alive && renewal.lost.is_empty(), "{renewal:?}");
+    let row = stage.row(stray.job).await;
+    assert_eq!(
+        (
+            row.state,
+            row.crashes,
+            row.attempt,
+            row.leased_by,
+            row.deadline
+        ),
+        (JobState::Queued, 0, 0, None, None)
+    );
+    for lease in [leases[0], of_other[0]] {
+        assert_eq!(stage.state(lease.job).await, JobState::Running);
+    }
+    assert_eq!(
+        stage.jobs().renew(me, &leases).await.unwrap().lost,
+        [stray],
+        "an answer that comes late is told to be lost"
+    );
+    let again = stage.start(me, stray.job).await;
+    assert_eq!(again.epoch, stray.epoch + 1);
 }
 
 async fn a_process_that_leaves_releases_its_jobs_uncharged(stage: Stage) {

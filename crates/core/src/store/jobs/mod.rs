@@ -28,6 +28,9 @@ mod sqlite;
 /// A process is dead when its lease has not been renewed for this long.
 pub const LEASE: Duration = Duration::from_secs(6);
 
+/// A claim's reply that has not come for this long never will.
+pub const STRAY_AFTER: Duration = Duration::from_secs(10);
+
 /// What a renewal told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
@@ -125,7 +128,9 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     /// Step 4. Registers a process with a fresh lease.
     async fn register(&self, me: ProcessId, kind: &str, host: &str) -> Result<(), StoreError>;
 
-    /// Step 4. Renews the lease and names the leases of `held` that are lost.
+    /// Step 4. Renews the lease and names the leases of `held` that are lost. Jobs that
+    /// were claimed longer than [`STRAY_AFTER`] ago and are not in `held` are queued
+    /// again: `held` must name every job whose end is not known to be settled.
     async fn renew(&self, me: ProcessId, held: &[Lease]) -> Result<Renewal, StoreError>;
 
     /// Ends a process gracefully: its unfinished jobs go back to `queued`, uncharged.

@@ -10,7 +10,7 @@ use crate::{
     progress::Progress,
     store::{
         StoreError,
-        jobs::{LEASE, Renewal, ending::json_text},
+        jobs::{LEASE, Renewal, STRAY_AFTER, ending::json_text},
     },
 };
 
@@ -48,6 +48,10 @@ pub(super) async fn register(
 }
 
 /// A lease that has run out is never renewed: a rescuer may be at work on it.
+///
+/// A stray is a job that the process holds and does not know of: the reply to its claim
+/// was lost. It goes back to the queue; should the reply come after all, the next renewal
+/// tells that it is lost.
 pub(super) async fn renew(
     db: &DatabaseConnection,
     me: ProcessId,
@@ -63,29 +67,52 @@ pub(super) async fn renew(
         lost as (
             select held.job, held.epoch from unnest($3::uuid[], $4::bigint[]) as held (job, epoch)
             where (select true from jobs where id = held.job and lease_epoch = held.epoch and state = 'running') is null
+        ),
+        strays as materialized (
+            select id from jobs
+            where leased_by = $1
+              and deadline - timeout_s * interval '1 second' < (select now from clock) - $5 * interval '1 millisecond'
+              and id not in (select unnest($3::uuid[]))
+              and (select true from renewed)
+            order by id for no key update skip locked
+        ),
+        freed as (
+            update jobs set state = 'queued', run_at = (select now from clock), leased_by = null, deadline = null
+            where id = any(array(select id from strays)) and leased_by = $1
+            returning id
         )
-        select mine.alive, lost.job, lost.epoch
-        from (select exists (select from renewed) as alive) mine left join lost on true";
+        select mine.alive, mine.freed, lost.job, lost.epoch
+        from (select exists (select from renewed) as alive, (select count(*) from freed) as freed) mine
+             left join lost on true";
     let epochs: Vec<i64> = held.iter().map(|lease| lease.epoch).collect();
     let values = [
         me.into(),
         super::millis(LEASE).into(),
         uuids(held.iter().map(|lease| lease.job)),
         epochs.into(),
+        super::millis(STRAY_AFTER).into(),
     ];
     let rows = rows(db, statement(SQL, values)).await?;
     let mut renewal = Renewal {
         alive: false,
         lost: Vec::new(),
     };
+    let mut freed: i64 = 0;
     for row in &rows {
         renewal.alive = row.try_get("", "alive")?;
+        freed = row.try_get("", "freed")?;
         if let Some(job) = row.try_get("", "job")? {
             renewal.lost.push(Lease {
                 job,
                 epoch: row.try_get("", "epoch")?,
             });
         }
+    }
+    if freed > 0 {
+        tracing::warn!(
+            jobs = freed,
+            "claimed jobs that never arrived are queued again"
+        );
     }
     Ok(renewal)
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
-use super::{after, job_ids, rows, run};
+use super::{after, before, job_ids, rows, run};
 use crate::{
     ids::{JobId, ProcessId},
     job::Lease,
     progress::Progress,
     store::{
         StoreError,
-        jobs::{LEASE, Renewal, ending::json_text},
+        jobs::{LEASE, Renewal, STRAY_AFTER, ending::json_text},
     },
 };
 
@@ -45,6 +45,10 @@ pub(super) async fn register(
 }
 
 /// A lease that has run out is never renewed: its jobs may be taken at any moment.
+///
+/// A stray is a job that the process holds and does not know of: the reply to its claim
+/// was lost. It goes back to the queue; should the reply come after all, the next renewal
+/// tells that it is lost.
 pub(super) async fn renew(
     tx: &DatabaseTransaction,
     me: ProcessId,
@@ -53,18 +57,32 @@ pub(super) async fn renew(
 ) -> Result<Renewal, StoreError> {
     const RENEW: &str = "
         update processes set lease_until = ?3 where id = ?1 and ended_at is null and lease_until > ?2";
-    const HELD: &str = "select id, lease_epoch from jobs where leased_by = ?1";
+    const HELD: &str = "
+        select id, lease_epoch, timeout_s, deadline from jobs where leased_by = ?1 order by id";
+    const FREE: &str = "
+        update jobs set state = 'queued', run_at = ?2, leased_by = null, deadline = null where id = ?1";
     let alive = run(tx, RENEW, [me.into(), now.into(), after(now, LEASE).into()]).await? == 1;
-    let still: HashSet<Lease> = rows(tx, HELD, [me.into()])
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Lease {
-                job: row.try_get("", "id")?,
-                epoch: row.try_get("", "lease_epoch")?,
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let known: HashSet<JobId> = held.iter().map(|lease| lease.job).collect();
+    let mut still: HashSet<Lease> = HashSet::new();
+    let mut freed = 0;
+    for row in rows(tx, HELD, [me.into()]).await? {
+        let job: JobId = row.try_get("", "id")?;
+        let timeout: i32 = row.try_get("", "timeout_s")?;
+        let deadline: DateTime<Utc> = row.try_get("", "deadline")?;
+        let claimed_at = deadline - TimeDelta::seconds(i64::from(timeout));
+        if alive && !known.contains(&job) && claimed_at < before(now, STRAY_AFTER) {
+            freed += run(tx, FREE, [job.into(), now.into()]).await?;
+            continue;
+        }
+        let epoch = row.try_get("", "lease_epoch")?;
+        still.insert(Lease { job, epoch });
+    }
+    if freed > 0 {
+        tracing::warn!(
+            jobs = freed,
+            "claimed jobs that never arrived are queued again"
+        );
+    }
     Ok(Renewal {
         alive,
         lost: held
