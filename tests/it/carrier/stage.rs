@@ -93,6 +93,10 @@ impl Stage {
         }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub async fn org(&self) -> OrgId {
         let tx = self.ctx.store.begin().await.unwrap();
         let org = self
@@ -130,8 +134,17 @@ impl Stage {
 
     /// A worker of the interactive queue.
     pub fn worker(&self, slots: usize) -> RunningWorker {
-        let connect = own_connection(self.url.clone(), &self.ctx);
-        let mut deps = WorkerDeps::new(self.ctx.clone(), connect, "worker", "test");
+        self.worker_through(&self.url, self.ctx.store.clone(), slots)
+    }
+
+    /// The same with another way to the database.
+    pub fn worker_through(&self, url: &str, store: Store, slots: usize) -> RunningWorker {
+        let ctx = Context {
+            store,
+            ..self.ctx.clone()
+        };
+        let connect = own_connection(url.to_owned(), &ctx);
+        let mut deps = WorkerDeps::new(ctx, connect, "worker", "test");
         deps.stop_within = Duration::from_secs(3);
         let me = deps.me.subscribe();
         let metrics = Arc::clone(&deps.metrics);

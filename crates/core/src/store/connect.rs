@@ -3,10 +3,15 @@
 
 use std::{path::Path, time::Duration};
 
+use futures::FutureExt;
 use sea_orm::{
     ConnectOptions as PoolOptions, Database, DatabaseConnection, DbErr,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        self, Connection,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    },
 };
+use tokio::time::timeout;
 use url::Url;
 
 /// How long a write waits for the one other writer of a SQLite file.
@@ -14,6 +19,15 @@ const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
 /// How long a caller waits for a free connection of the pool, and for the server to answer.
 const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// A session idle for this long is asked for a sign of life before it is used: a ping
+/// before every statement would double the round trips.
+const TEST_IF_IDLE: Duration = Duration::from_secs(5);
+
+/// A session that owes an answer for this long is dead. The driver itself would wait for
+/// TCP to give up, a quarter of an hour, and its place in the pool with it.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+const END_OF_STATEMENT: Duration = Duration::from_secs(5);
 
 /// Settings of every PostgreSQL session. The job statements rely on them.
 ///
@@ -115,7 +129,20 @@ pub async fn postgres(
 ) -> Result<DatabaseConnection, ConnectError> {
     let mut pool = pool_options(url, &options);
     pool.set_application_name(options.application_name)
-        .map_sqlx_postgres_opts(|session| session.options(POSTGRES_SESSION));
+        .map_sqlx_postgres_opts(|session| session.options(POSTGRES_SESSION))
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.before_acquire(|session, meta| {
+                async move {
+                    if meta.idle_for < TEST_IF_IDLE {
+                        return Ok(true);
+                    }
+                    answers(SIGN_OF_LIFE, session.ping()).await
+                }
+                .boxed()
+            })
+            // Nothing to wait for, unless a statement was given up before its answer.
+            .after_release(|session, _| answers(END_OF_STATEMENT, session.flush()).boxed())
+        });
     match Database::connect(pool).await {
         Ok(db) => Ok(db),
         Err(_) if Url::parse(url).is_err() => Err(ConnectError::NotAnAddress { url: masked(url) }),
@@ -123,6 +150,16 @@ pub async fn postgres(
             url: masked(url),
             source,
         }),
+    }
+}
+
+async fn answers(
+    within: Duration,
+    answer: impl Future<Output = Result<(), sqlx::Error>> + Send,
+) -> Result<bool, sqlx::Error> {
+    match timeout(within, answer).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(silent) => Err(sqlx::Error::Io(silent.into())),
     }
 }
 
@@ -169,8 +206,7 @@ fn pool_options(url: &str, options: &ConnectOptions) -> PoolOptions {
         .acquire_timeout(ACQUIRE)
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        // A ping before every statement would double the round trips.
-        .test_before_acquire_if_idle_for(Duration::from_secs(5));
+        .test_before_acquire_if_idle_for(TEST_IF_IDLE);
     pool
 }
 

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use patchbay_core::{hints::HintsAway, ids::ProcessId, store::StoreError};
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,10 @@ mod presence;
 mod prune;
 mod rescue;
 mod top_up;
+
+/// A run that has not ended by then, or by its next turn if that is later, has failed: a
+/// database that vanished without a word would hold it until TCP gives up.
+const RUN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Something a scheduler does again and again. Any number of schedulers do it at once.
 #[async_trait]
@@ -76,9 +80,12 @@ pub(crate) async fn repeat(
         };
         let began = Instant::now();
         let name = duty.name();
-        let outcome = match AssertUnwindSafe(duty.run()).catch_unwind().await {
-            Ok(outcome) => outcome.map_err(|error| error.to_string()),
-            Err(_) => Err("the duty's code panicked".to_owned()),
+        let within = RUN_WITHIN.max(duty.every());
+        let run = AssertUnwindSafe(duty.run()).catch_unwind();
+        let outcome = match timeout(within, run).await {
+            Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
+            Ok(Err(_)) => Err("the duty's code panicked".to_owned()),
+            Err(_) => Err(format!("no answer within {} s", within.as_secs())),
         };
         let had_failed = reports.note(name, began.into_std(), began - planned, &outcome);
         match outcome {

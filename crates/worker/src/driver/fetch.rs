@@ -7,8 +7,10 @@ use patchbay_core::{
     hints::{Hints, HintsAway},
     ids::{JobId, OrgId, ProcessId},
     job::Queue,
-    store::{Store, StoreError, jobs::Due},
+    store::{Store, jobs::Due},
 };
+
+use super::answer::{StatementError, answered};
 
 /// Where a fetch looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub(super) struct Fetched {
     /// More than one org was seen waiting.
     pub(super) several_wait: bool,
     pub(super) hints_away: Option<HintsAway>,
-    pub(super) failed: Option<StoreError>,
+    pub(super) failed: Option<StatementError>,
 }
 
 pub(super) async fn fetch(
@@ -90,7 +92,7 @@ impl Fetched {
             return;
         }
         let ids: Vec<JobId> = due.iter().map(|hint| hint.job).collect();
-        match store.jobs().claim(self.plan.me, queue, &ids).await {
+        match answered(store.jobs().claim(self.plan.me, queue, &ids)).await {
             Ok(jobs) => self.jobs = jobs,
             Err(error) => self.failed = Some(error),
         }
@@ -142,12 +144,10 @@ impl Fetched {
         store: &Store,
         queue: Queue,
         after: OrgId,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), StatementError> {
         if self.plan.open > 0 {
-            self.jobs = store
-                .jobs()
-                .claim_due(self.plan.me, queue, self.plan.open, after, &[])
-                .await?;
+            let claim = (store.jobs()).claim_due(self.plan.me, queue, self.plan.open, after, &[]);
+            self.jobs = answered(claim).await?;
             self.several_wait = of_several(self.jobs.iter().map(turn_of));
             if self.jobs.len() < self.plan.open {
                 return Ok(());
@@ -156,12 +156,8 @@ impl Fetched {
         if self.plan.kept > 0 {
             let skip = self.not_for_kept(self.jobs.iter().map(turn_of));
             let after = self.jobs.last().map_or(after, turn_of);
-            self.jobs.extend(
-                store
-                    .jobs()
-                    .claim_due(self.plan.me, queue, self.plan.kept, after, &skip)
-                    .await?,
-            );
+            let claim = (store.jobs()).claim_due(self.plan.me, queue, self.plan.kept, after, &skip);
+            self.jobs.extend(answered(claim).await?);
             self.several_wait |= of_several(self.jobs.iter().map(turn_of));
         }
         Ok(())

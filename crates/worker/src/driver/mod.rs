@@ -1,7 +1,7 @@
 //! One task per queue that owns its fetching and settling: it asks for as many jobs as
 //! slots are free, hands them to apalis, and settles what comes back, in batches and
-//! pipelined. Statements and scripts in flight are never dropped: a lost reply would be a
-//! lost batch.
+//! pipelined. Statements and scripts in flight are not dropped before their time is up
+//! ([`answer`]): a lost reply is a lost batch until a renewal finds it.
 
 use std::{
     sync::Arc,
@@ -32,6 +32,7 @@ use crate::{
     supervise::Ended,
 };
 
+mod answer;
 mod asking;
 mod fetch;
 mod outcome;

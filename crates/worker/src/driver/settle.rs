@@ -17,7 +17,10 @@ use patchbay_core::{
 };
 use serde_json::json;
 
-use super::fetch::turn_of;
+use super::{
+    answer::{StatementError, answered},
+    fetch::turn_of,
+};
 use crate::{metrics::Metrics, run::JobRun};
 
 /// Rows in one statement: enough that a statement's fixed cost does not show, short
@@ -79,10 +82,10 @@ async fn fail_patiently(
     store: &Store,
     metrics: &Metrics,
     ending: &Ending,
-) -> Result<Option<Settled>, StoreError> {
+) -> Result<Option<Settled>, StatementError> {
     let mut pause = FIRST_RETRY;
     loop {
-        match fail_with_event(store, ending).await {
+        match answered(fail_with_event(store, ending)).await {
             Err(error) if error.is_transient() => {
                 metrics.settles_failed.add(1);
                 tracing::warn!(%error, job = %ending.run.job.id, "a failed job is not settled yet");
@@ -120,13 +123,13 @@ async fn settle_patiently(
     store: &Store,
     metrics: &Metrics,
     settlements: &[Settlement],
-) -> Result<Vec<Settled>, StoreError> {
+) -> Result<Vec<Settled>, StatementError> {
     if settlements.is_empty() {
         return Ok(Vec::new());
     }
     let mut pause = FIRST_RETRY;
     loop {
-        match store.jobs().settle(settlements).await {
+        match answered(store.jobs().settle(settlements)).await {
             Err(error) if error.is_transient() => {
                 metrics.settles_failed.add(1);
                 tracing::warn!(%error, jobs = settlements.len(), "jobs are not settled yet");
