@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     on_both,
-    stage::{Stage, ids, noop, park, retry_after, snooze, succeed, with_key},
+    stage::{Stage, ids, noop, retry_after, snooze, succeed, with_key},
 };
 
 on_both! {
@@ -147,7 +147,7 @@ async fn a_second_request_gets_the_parked_job(stage: Stage) {
         })
         .await;
     let lease = stage.start(me, first.id).await;
-    stage.settle(lease, park(Some(1))).await.unwrap();
+    stage.refuse(lease).await.unwrap();
     let second = stage
         .enqueue(vec![with_key(org, "catalog")])
         .await

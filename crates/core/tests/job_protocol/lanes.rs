@@ -9,7 +9,7 @@ use patchbay_core::{
 
 use crate::{
     on_both,
-    stage::{Stage, ids, in_lane, of_connection, park, snooze, succeed},
+    stage::{Stage, ids, in_lane, of_connection, snooze, succeed},
 };
 
 on_both! {
@@ -83,7 +83,7 @@ async fn a_parked_job_does_not_hold_its_lane(stage: Stage) {
         .await;
     let second = stage.add(in_lane(org, "a")).await;
     let lease = stage.start(me, first.id).await;
-    stage.settle(lease, park(Some(1))).await.unwrap();
+    stage.refuse(lease).await.unwrap();
     assert_eq!(stage.state(first.id).await, JobState::Parked);
     assert_eq!(stage.claim(me, &[second.id]).await.len(), 1);
 }

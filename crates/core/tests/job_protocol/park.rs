@@ -17,6 +17,7 @@ on_both! {
     a_refused_credential_that_is_gone_parks,
     a_disabled_connection_parks,
     an_enabled_connection_does_not_park,
+    an_active_connection_never_parks_a_job_and_is_tried_again_soon,
     a_job_without_a_connection_waits_instead_of_parking,
     parking_burns_no_attempt,
     unparking_queues_all_parked_jobs_of_the_connection,
@@ -42,10 +43,7 @@ async fn unpark(stage: &Stage, connection: ConnectionId) -> Vec<JobId> {
 async fn a_refused_credential_that_is_still_current_parks(stage: Stage) {
     let (_, _, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
-    assert_eq!(
-        stage.settle(lease, park(Some(1))).await.unwrap().state,
-        JobState::Parked
-    );
+    assert_eq!(stage.refuse(lease).await.unwrap().state, JobState::Parked);
     assert!(stage.row(job).await.error.is_some());
 }
 
@@ -64,10 +62,7 @@ async fn a_refused_credential_that_is_gone_parks(stage: Stage) {
     let (_, connection, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
     stage.revoke(connection).await;
-    assert_eq!(
-        stage.settle(lease, park(Some(1))).await.unwrap().state,
-        JobState::Parked
-    );
+    assert_eq!(stage.refuse(lease).await.unwrap().state, JobState::Parked);
 }
 
 async fn a_disabled_connection_parks(stage: Stage) {
@@ -89,6 +84,23 @@ async fn an_enabled_connection_does_not_park(stage: Stage) {
     );
 }
 
+async fn an_active_connection_never_parks_a_job_and_is_tried_again_soon(stage: Stage) {
+    let (org, connection, me, refused) = running(&stage).await;
+    let waiting = stage.add(of_connection(org, connection)).await.id;
+    for (job, version) in [(refused, Some(1)), (waiting, None)] {
+        let lease = stage.start(me, job).await;
+        let settled = stage.settle(lease, park(version)).await.unwrap();
+        assert_eq!(settled.state, JobState::Queued, "{version:?}");
+        assert!(stage.row(job).await.error.is_some());
+    }
+    assert!(
+        stage.claim(me, &[refused, waiting]).await.is_empty(),
+        "not at once: it would go round and round"
+    );
+    stage.seconds(5).await;
+    assert_eq!(stage.claim(me, &[refused, waiting]).await.len(), 2);
+}
+
 async fn a_job_without_a_connection_waits_instead_of_parking(stage: Stage) {
     let org = stage.org().await;
     let me = stage.worker().await;
@@ -107,7 +119,7 @@ async fn a_job_without_a_connection_waits_instead_of_parking(stage: Stage) {
 async fn parking_burns_no_attempt(stage: Stage) {
     let (_, _, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
-    stage.settle(lease, park(Some(1))).await.unwrap();
+    stage.refuse(lease).await.unwrap();
     assert_eq!(stage.row(job).await.attempt, 0);
 }
 
@@ -118,10 +130,7 @@ async fn unparking_queues_all_parked_jobs_of_the_connection(stage: Stage) {
     let other = stage.add(of_connection(org, other_connection)).await.id;
     for job in [first, second, other] {
         let lease = stage.start(me, job).await;
-        assert_eq!(
-            stage.settle(lease, park(Some(1))).await.unwrap().state,
-            JobState::Parked
-        );
+        assert_eq!(stage.refuse(lease).await.unwrap().state, JobState::Parked);
     }
     assert_eq!(unpark(&stage, connection).await, [first, second]);
     assert_eq!(stage.claim(me, &[first, second, other]).await.len(), 2);
@@ -152,6 +161,6 @@ async fn parking_queued_jobs_spares_tests_and_other_connections(stage: Stage) {
 async fn a_parked_job_is_not_claimed(stage: Stage) {
     let (_, _, me, job) = running(&stage).await;
     let lease = stage.start(me, job).await;
-    stage.settle(lease, park(Some(1))).await.unwrap();
+    stage.refuse(lease).await.unwrap();
     assert!(stage.claim(me, &[job]).await.is_empty());
 }

@@ -8,7 +8,7 @@ use patchbay_core::{
 
 use crate::{
     on_both,
-    stage::{Stage, fail, noop, of_connection, park, succeed},
+    stage::{Stage, fail, noop, of_connection, succeed},
 };
 
 on_both! {
@@ -72,7 +72,7 @@ async fn a_parked_job_is_cancelled(stage: Stage) {
     let me = stage.worker().await;
     let job = stage.add(of_connection(org, connection)).await;
     let lease = stage.start(me, job.id).await;
-    stage.settle(lease, park(Some(1))).await.unwrap();
+    stage.refuse(lease).await.unwrap();
     assert!(matches!(stage.cancel(org, job.id).await, Moved::Done(_)));
     assert_eq!(stage.state(job.id).await, JobState::Cancelled);
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use patchbay_core::{
+    connection::ConnectionStatus,
     ids::{JobId, OrgId},
     job::{Enqueued, JobState, Queue, Settlement},
 };
@@ -311,6 +312,7 @@ async fn a_job_is_not_parked_behind_the_back_of_a_new_credential() {
     let me = stage.worker().await;
     let job = stage.add(of_connection(org, connection)).await;
     let lease = stage.start(me, job.id).await;
+    stage.status(connection, ConnectionStatus::Error).await;
     let tx = stage.store.begin().await.unwrap();
     assert!(
         stage

@@ -227,6 +227,14 @@ impl Stage {
             .unwrap();
     }
 
+    /// What a body does that finds the credential in force refused: it breaks the
+    /// connection, then it parks.
+    pub async fn refuse(&self, lease: Lease) -> Option<Settled> {
+        let connection = self.row(lease.job).await.connection_id.unwrap();
+        self.status(connection, ConnectionStatus::Error).await;
+        self.settle(lease, park(Some(1))).await
+    }
+
     pub async fn status(&self, connection: ConnectionId, status: ConnectionStatus) {
         let row = connection::ActiveModel {
             id: Set(connection),

@@ -13,6 +13,11 @@ use crate::{
 /// Nobody would ever unpark a job without a connection, so it is tried again after this.
 const PARK_WITHOUT_CONNECTION: Duration = Duration::from_secs(60);
 
+/// A job that wants to park although its connection is active is tried again after this:
+/// the connection changed meanwhile, or the refusal was not written down and the next
+/// one will be.
+pub(super) const PARK_UNDER_ACTIVE: Duration = Duration::from_secs(5);
+
 /// The columns that a settlement sets.
 #[derive(Debug)]
 pub(super) struct Ending {

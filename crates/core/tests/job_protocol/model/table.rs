@@ -270,15 +270,16 @@ impl Table {
                 row.run_at = now;
             }
             End::Park { .. } => {
-                let stays_refused = refused.map_or(disabled, |version| version == credential);
-                let parks = row.connected && stays_refused;
+                let replaced = refused.is_some_and(|version| version != credential);
+                let parks = row.connected && disabled && !replaced;
                 row.leave_running(if parks {
                     JobState::Parked
                 } else {
                     JobState::Queued
                 });
-                let delay = match (row.connected, parks) {
-                    (true, _) => 0,
+                let delay = match (row.connected, parks || replaced) {
+                    (true, true) => 0,
+                    (true, false) => 5,
                     (false, _) => 60,
                 };
                 row.run_at = now + delay;

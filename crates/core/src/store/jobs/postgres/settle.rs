@@ -8,16 +8,35 @@ use crate::{
     job::{JobState, Settle, Settlement},
     store::{
         StoreError,
-        jobs::{Settled, ending::Ending},
+        jobs::{
+            Settled,
+            ending::{Ending, PARK_UNDER_ACTIVE},
+        },
     },
 };
+
+/// Whether the job's connection can be used as far as anybody knows.
+macro_rules! active {
+    () => {
+        "(select c.status from connections c where c.id = jobs.connection_id) = 'active'"
+    };
+}
+
+/// Whether another credential than the one that was refused is in force.
+macro_rules! replaced {
+    () => {
+        "(wish.refused <> 0 and wish.refused <> coalesce(
+            (select k.version from credentials k
+             where k.connection_id = jobs.connection_id and k.revoked_at is null), wish.refused))"
+    };
+}
 
 /// `again` is read from the row as it was updated, never from a snapshot: an enqueue
 /// that sets it holds the row's lock, and this statement sees what it wrote.
 ///
 /// A row finds its wish at the place of its id in the sorted `$1` (`width_bucket` is a
 /// binary search). A join would be planned for ten rows and compare each with each.
-const SETTLE: &str = "
+const SETTLE: &str = concat!("
     with clock as materialized (select patchbay_now() as now),
     held as materialized (
         select id from jobs
@@ -30,18 +49,14 @@ const SETTLE: &str = "
                 select
                     case
                         when wish.state <> 'parked' then wish.state
-                        when jobs.connection_id is null then 'queued'
-                        when wish.refused = 0 then
-                            case when (select c.status from connections c where c.id = jobs.connection_id) = 'active'
-                                 then 'queued' else 'parked' end
-                        when coalesce((select k.version from credentials k
-                                       where k.connection_id = jobs.connection_id and k.revoked_at is null),
-                                      wish.refused) = wish.refused then 'parked'
-                        else 'queued' end,
+                        when jobs.connection_id is null or ", active!(), " or ", replaced!(), " then 'queued'
+                        else 'parked' end,
                     case
                         when wish.state in ('succeeded', 'failed') then jobs.run_at
-                        when wish.state = 'parked' and jobs.connection_id is not null then clock.now
-                        else clock.now + wish.delay_ms * interval '1 millisecond' end,
+                        when wish.state <> 'parked' or jobs.connection_id is null
+                            then clock.now + wish.delay_ms * interval '1 millisecond'
+                        when ", active!(), " and not ", replaced!(), " then clock.now + $10 * interval '1 millisecond'
+                        else clock.now end,
                     jobs.attempt + wish.burns,
                     case when wish.state = 'succeeded' then 0 else jobs.crashes end,
                     case when wish.state = 'succeeded' then wish.result::jsonb else jobs.result end,
@@ -68,7 +83,7 @@ const SETTLE: &str = "
         from done join jobs on jobs.id = done.id, clock
         where done.successor is not null
     )
-    select id, state, successor from done";
+    select id, state, successor from done");
 
 /// Waits for whoever is replacing the credential of these jobs' connections, so that
 /// the settlement, a statement of its own, sees the outcome.
@@ -130,7 +145,7 @@ fn one_of_each(settlements: &[Settlement]) -> Vec<&Settlement> {
     ordered
 }
 
-fn columns(settlements: &[&Settlement], successors: &[JobId]) -> Result<[Value; 9], StoreError> {
+fn columns(settlements: &[&Settlement], successors: &[JobId]) -> Result<[Value; 10], StoreError> {
     let endings: Vec<Ending> = settlements
         .iter()
         .map(|settlement| Ending::of(&settlement.end))
@@ -172,5 +187,6 @@ fn columns(settlements: &[&Settlement], successors: &[JobId]) -> Result<[Value; 
             .collect::<Vec<i64>>()
             .into(),
         uuids(successors.iter().take(settlements.len()).copied()),
+        millis(PARK_UNDER_ACTIVE).into(),
     ])
 }

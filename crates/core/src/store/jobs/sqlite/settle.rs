@@ -9,27 +9,51 @@ use crate::{
     job::{JobState, Settlement},
     store::{
         StoreError,
-        jobs::{Settled, ending::Ending},
+        jobs::{
+            Settled,
+            ending::{Ending, PARK_UNDER_ACTIVE},
+        },
     },
 };
 
+/// Whether the job's connection can be used as far as anybody knows.
+macro_rules! active {
+    () => {
+        "(select c.status from connections c where c.id = jobs.connection_id) = 'active'"
+    };
+}
+
+/// Whether another credential than the one that was refused is in force.
+macro_rules! replaced {
+    () => {
+        "(?8 is not null and ?8 <> coalesce(
+            (select k.version from credentials k
+             where k.connection_id = jobs.connection_id and k.revoked_at is null), ?8))"
+    };
+}
+
 /// ?1 job, ?2 epoch, ?3 state, ?4 run_at, ?5 attempts burnt, ?6 result, ?7 error,
-/// ?8 credential version that was refused, ?9 now.
-const SETTLE: &str = "
+/// ?8 credential version that was refused, ?9 now, ?10 a little later.
+const SETTLE: &str = concat!(
+    "
     update jobs
     set state = case
             when ?3 <> 'parked' then ?3
-            when connection_id is null then 'queued'
-            when ?8 is null then
-                case when (select c.status from connections c where c.id = jobs.connection_id) = 'active'
-                     then 'queued' else 'parked' end
-            when coalesce((select k.version from credentials k
-                           where k.connection_id = jobs.connection_id and k.revoked_at is null), ?8) = ?8 then 'parked'
-            else 'queued' end,
+            when connection_id is null or ",
+    active!(),
+    " or ",
+    replaced!(),
+    " then 'queued'
+            else 'parked' end,
         run_at = case
             when ?3 in ('succeeded', 'failed') then run_at
-            when ?3 = 'parked' and connection_id is not null then ?9
-            else ?4 end,
+            when ?3 <> 'parked' or connection_id is null then ?4
+            when ",
+    active!(),
+    " and not ",
+    replaced!(),
+    " then ?10
+            else ?9 end,
         attempt = attempt + ?5,
         crashes = case when ?3 = 'succeeded' then 0 else crashes end,
         result = case when ?3 = 'succeeded' then ?6 else result end,
@@ -39,7 +63,8 @@ const SETTLE: &str = "
         finished_at = case when ?3 in ('succeeded', 'failed') then ?9 end,
         leased_by = null, deadline = null
     where id = ?1 and lease_epoch = ?2 and state = 'running'
-    returning state, again";
+    returning state, again"
+);
 
 const SUCCESSOR: &str = "
     insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at, max_attempts,
@@ -82,6 +107,7 @@ async fn settle_one(
         ending.error.into(),
         ending.refused.into(),
         now.into(),
+        after(now, PARK_UNDER_ACTIVE).into(),
     ];
     let rows = rows(tx, SETTLE, values).await?;
     let Some(row) = rows.first() else {
