@@ -1,5 +1,7 @@
 //! Step 11 and the dead-letter queue: what people do with a job.
 
+use std::time::Duration;
+
 use patchbay_core::{
     ids::{JobId, OrgId},
     job::{JobKind, JobState, NewJob, Queue, SealedArgs},
@@ -23,6 +25,7 @@ on_both! {
     a_discarded_job_leaves_the_dead_letter_queue,
     only_dead_jobs_are_discarded,
     a_discarded_job_can_be_retried,
+    a_job_whose_secret_is_gone_is_not_retried,
 }
 
 async fn dead(stage: &Stage) -> (OrgId, JobId) {
@@ -61,7 +64,7 @@ async fn a_queued_job_is_cancelled_and_loses_its_secret(stage: Stage) {
     assert_eq!(*row, stage.row(job.id).await);
     assert_eq!(
         (row.state, row.sealed, row.sealed_key),
-        (JobState::Cancelled, None, None)
+        (JobState::Cancelled, None, Some("k".into()))
     );
     assert!(row.finished_at.is_some());
 }
@@ -182,10 +185,35 @@ async fn only_dead_jobs_are_discarded(stage: Stage) {
 }
 
 async fn a_discarded_job_can_be_retried(stage: Stage) {
-    let (org, job) = dead(&stage).await;
+    let org = stage.org().await;
+    let me = stage.worker().await;
+    let job = stage.add(noop(org)).await.id;
+    let lease = stage.start(me, job).await;
+    stage.settle(lease, fail()).await.unwrap();
     stage.discard(org, job).await;
     let Moved::Done(row) = stage.retry(org, job).await else {
         panic!("a discarded job can be retried")
     };
     assert_eq!((row.state, row.discarded_at), (JobState::Queued, None));
+}
+
+async fn a_job_whose_secret_is_gone_is_not_retried(stage: Stage) {
+    let (org, discarded) = dead(&stage).await;
+    stage.discard(org, discarded).await;
+    let (other_org, old) = dead(&stage).await;
+    stage.seconds(24 * 3600 + 1).await;
+    stage
+        .jobs()
+        .prune(Duration::from_secs(7 * 24 * 3600), 100)
+        .await
+        .unwrap();
+    for (org, job) in [(org, discarded), (other_org, old)] {
+        let Moved::Refused(row) = stage.retry(org, job).await else {
+            panic!("it could only fail: {job}")
+        };
+        assert_eq!(
+            (row.state, row.sealed, row.sealed_key.as_deref()),
+            (JobState::Failed, None, Some("k"))
+        );
+    }
 }

@@ -60,7 +60,7 @@ async fn success_stores_the_result_and_empties_the_secret(stage: Stage) {
     assert_eq!(row.result, Some(json!({ "records": 7 })));
     assert_eq!(
         (row.sealed, row.sealed_key, row.leased_by, row.deadline),
-        (None, None, None, None)
+        (None, Some("k".into()), None, None)
     );
     assert!(row.finished_at >= row.started_at);
     assert_eq!(row.attempt, 0);

@@ -174,7 +174,8 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         job: JobId,
     ) -> Result<Moved, StoreError>;
 
-    /// Failed and quarantined jobs go back to queued, counters reset, same id.
+    /// Failed and quarantined jobs go back to queued, counters reset, same id. Refused
+    /// where the job's sealed arguments are gone, or another job of its key is open.
     async fn retry(
         &self,
         tx: &DatabaseTransaction,

@@ -22,19 +22,21 @@ const CANCEL: &str = concat!(
     "
     update jobs
     set state = 'cancelled', lease_epoch = lease_epoch + 1, leased_by = null, deadline = null,
-        finished_at = patchbay_now(), again = false, sealed = null, sealed_key = null
+        finished_at = patchbay_now(), again = false, sealed = null
     where id = $1 and state in ('queued', 'parked', 'running')
     returning ",
     job_columns!()
 );
 
-/// Refused while another job of its key is open: that one does the work.
+/// Refused while another job of its key is open: that one does the work. Refused also
+/// where its sealed arguments are gone (`sealed_key` tells that there were some): without
+/// them it could only fail.
 const RETRY: &str = concat!(
     "
     update jobs
     set state = 'queued', run_at = patchbay_now(), attempt = 0, crashes = 0, again = false,
         error = null, finished_at = null, discarded_at = null
-    where id = $1 and state in ('failed', 'quarantined')
+    where id = $1 and state in ('failed', 'quarantined') and (sealed is not null or sealed_key is null)
       and (dedupe_key is null or (
         select true from jobs twin where twin.dedupe_key = jobs.dedupe_key
           and twin.state in ('queued', 'parked', 'running') and twin.dedupe_key is not null limit 1) is null)
@@ -44,7 +46,7 @@ const RETRY: &str = concat!(
 
 const DISCARD: &str = concat!(
     "
-    update jobs set discarded_at = patchbay_now(), sealed = null, sealed_key = null
+    update jobs set discarded_at = patchbay_now(), sealed = null
     where id = $1 and state in ('failed', 'quarantined') and discarded_at is null
     returning ",
     job_columns!()

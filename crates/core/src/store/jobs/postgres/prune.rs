@@ -7,8 +7,9 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 use super::{millis, statement};
 use crate::store::{StoreError, jobs::SEALED_KEPT_AFTER_DEATH};
 
+/// `sealed_key` stays, the mark of a job that cannot be retried.
 const FORGET_SECRETS: &str = "
-    update jobs set sealed = null, sealed_key = null
+    update jobs set sealed = null
     where sealed is not null and finished_at is not null
       and finished_at < (select patchbay_now()) - $1 * interval '1 millisecond'";
 

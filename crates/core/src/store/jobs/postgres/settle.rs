@@ -45,7 +45,7 @@ const SETTLE: &str = concat!("
     ),
     done as (
         update jobs
-        set (state, run_at, attempt, crashes, result, error, sealed, sealed_key, finished_at) = (
+        set (state, run_at, attempt, crashes, result, error, sealed, finished_at) = (
                 select
                     case
                         when wish.state <> 'parked' then wish.state
@@ -63,7 +63,6 @@ const SETTLE: &str = concat!("
                     case when wish.state = 'succeeded' then null
                          when wish.error = '' then jobs.error else wish.error::jsonb end,
                     case when wish.state = 'succeeded' then null else jobs.sealed end,
-                    case when wish.state = 'succeeded' then null else jobs.sealed_key end,
                     case when wish.state in ('succeeded', 'failed') then clock.now end
                 from clock, (
                     select ($3::text[])[n] as state, ($4::bigint[])[n] as delay_ms, ($5::integer[])[n] as burns,

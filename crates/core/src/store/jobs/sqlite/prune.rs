@@ -8,8 +8,9 @@ use sea_orm::DatabaseTransaction;
 use super::{before, run};
 use crate::store::{StoreError, jobs::SEALED_KEPT_AFTER_DEATH};
 
+/// `sealed_key` stays, the mark of a job that cannot be retried.
 const FORGET_SECRETS: &str = "
-    update jobs set sealed = null, sealed_key = null
+    update jobs set sealed = null
     where sealed is not null and finished_at is not null and finished_at < ?1";
 
 const DELETE: &str = "

@@ -59,7 +59,6 @@ const SETTLE: &str = concat!(
         result = case when ?3 = 'succeeded' then ?6 else result end,
         error = case when ?3 = 'succeeded' then null else coalesce(?7, error) end,
         sealed = case when ?3 = 'succeeded' then null else sealed end,
-        sealed_key = case when ?3 = 'succeeded' then null else sealed_key end,
         finished_at = case when ?3 in ('succeeded', 'failed') then ?9 end,
         leased_by = null, deadline = null
     where id = ?1 and lease_epoch = ?2 and state = 'running'
