@@ -96,7 +96,8 @@ impl Duty for Rescue {
     }
 
     fn every(&self) -> Duration {
-        Duration::from_millis(500)
+        // What a look costs is nothing beside what jobs of a dead process wait anyway.
+        Duration::from_millis(250)
     }
 
     async fn run(&mut self) -> Result<u64, DutyError> {

@@ -46,8 +46,7 @@ use slots::Slots;
 
 /// Settlements in flight at once: one works while the other travels.
 const SETTLES: usize = 2;
-/// After a lane or a suspect's place became free, and after a failed statement.
-const SOON: Duration = Duration::from_millis(20);
+/// After a failed statement.
 const AFTER_FAILURE: Duration = Duration::from_millis(300);
 
 /// The parts a driver is made of.
@@ -203,7 +202,8 @@ impl Driver {
                 metrics.claimed_from_table.add(got);
                 // Not only when full: it passes over rows that another process is claiming.
                 self.table_has_more = 2 * got >= asked;
-                self.table_at = Instant::now() + jittered(TABLE_WITH_HINTS);
+                // Not later than a look that was asked for meanwhile.
+                self.look_at_table_within(jittered(TABLE_WITH_HINTS));
                 if let Some(last) = fetched.jobs.last() {
                     self.after = turn_of(last);
                 }
@@ -314,8 +314,8 @@ impl Driver {
             self.parts.book.remove(ending.settlement.lease);
         }
         let news = settle::news(endings, outcome);
-        if news.next_is_in_table {
-            self.look_at_table_within(SOON);
+        if let Some(delay) = news.next_is_in_table {
+            self.look_at_table_within(delay);
         }
         self.tell(news);
     }

@@ -31,6 +31,9 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 /// A job due again this soon is hinted at once; later ones are topped up.
 const SOON: Duration = Duration::from_millis(250);
 
+/// Many lanes become free together; one look at the table serves them all.
+const NEXT_OF_LANE: Duration = Duration::from_millis(20);
+
 /// A run that ended and what is to become of its job.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -183,8 +186,9 @@ pub(super) struct News {
     pub(super) due: Vec<Due>,
     pub(super) signals: Vec<Signal>,
     /// A lane, or the place for a suspect, became free: the hints of those that wait for it
-    /// fell away when they did not qualify, so only the table leads to them.
-    pub(super) next_is_in_table: bool,
+    /// fell away when they did not qualify, so only the table leads to them. How soon it
+    /// is looked at.
+    pub(super) next_is_in_table: Option<Duration>,
 }
 
 /// Reads the news off a settled batch.
@@ -217,9 +221,19 @@ pub(super) fn news(endings: &[Ending], outcome: &Outcome) -> News {
         }
         news.signals
             .extend(signal(ending.run.job.org_id, settled.job));
-        news.next_is_in_table |= ending.run.job.lane.is_some() || ending.run.job.crashes > 0;
+        let look = look_for_next(&ending.run);
+        news.next_is_in_table = news.next_is_in_table.into_iter().chain(look).min();
     }
     news
+}
+
+fn look_for_next(run: &JobRun) -> Option<Duration> {
+    if run.job.crashes > 0 {
+        // One at a time in this process, so the looks are few and each pause adds up.
+        Some(Duration::ZERO)
+    } else {
+        run.job.lane.is_some().then_some(NEXT_OF_LANE)
+    }
 }
 
 fn signal(org: Option<OrgId>, job: patchbay_core::ids::JobId) -> Option<Signal> {
