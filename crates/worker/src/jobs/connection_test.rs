@@ -53,7 +53,9 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Err(error) => {
             // What is in force was tried as it is: its refusal is no candidate's.
             if let Some(opened) = &in_force {
-                opened.note(run, ctx, &error.failure()).await?;
+                opened
+                    .note(run, ctx, &run.log.scrub_failure(error.failure()))
+                    .await?;
             }
             return refused(run, ctx, &row, error).await;
         }
@@ -177,7 +179,7 @@ async fn refused(
     row: &connection::Model,
     error: ProviderError,
 ) -> Result<Value, JobError> {
-    let failure = error.failure();
+    let failure = run.log.scrub_failure(error.failure());
     run.log
         .warn(
             &failure.message,

@@ -27,7 +27,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let failure = tested
         .as_ref()
         .err()
-        .map(patchbay_providers::ProviderError::failure);
+        .map(|error| run.log.scrub_failure(error.failure()));
     record(
         run,
         ctx,

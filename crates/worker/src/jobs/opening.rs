@@ -161,7 +161,7 @@ impl Opened {
         ctx: &Context,
         error: ProviderError,
     ) -> Result<T, JobError> {
-        let failure = error.failure();
+        let failure = run.log.scrub_failure(error.failure());
         run.log
             .warn(
                 &failure.message,
