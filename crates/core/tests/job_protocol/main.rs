@@ -1,6 +1,6 @@
 //! The conformance suite of the job protocol: every test runs on PostgreSQL and on
-//! SQLite with the same operations. `races` needs several connections that wait for each
-//! other and runs on PostgreSQL alone, as does `cut_short`, whose claims take several statements; `model` compares random operation sequences with
+//! SQLite with the same operations. `races` and `races_of_people` need several connections that wait
+//! for each other and run on PostgreSQL alone, as does `cut_short`, whose claims take several statements; `model` compares random operation sequences with
 //! a small model; `states` compares `docs/job-states.md` with what the databases refuse.
 
 #![expect(
@@ -20,6 +20,7 @@ mod model;
 mod park;
 mod people;
 mod races;
+mod races_of_people;
 mod rescue;
 mod retention;
 mod settle;

@@ -18,7 +18,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use crate::stage::{Stage, ids, in_lane, noop, of_connection, park, succeed, with_key};
 
 /// Until a statement of this database waits for a lock.
-async fn until_one_waits(stage: &Stage) {
+pub(crate) async fn until_one_waits(stage: &Stage) {
     const WAITING: &str = "
         select 1 as one from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' limit 1";

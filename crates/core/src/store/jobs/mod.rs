@@ -175,7 +175,8 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     ) -> Result<Moved, StoreError>;
 
     /// Failed and quarantined jobs go back to queued, counters reset, same id. Refused
-    /// where the job's sealed arguments are gone, or another job of its key is open.
+    /// where the job's sealed arguments are gone, or another job of its key is open; that
+    /// one may come in between, so after a refusal the transaction can only be rolled back.
     async fn retry(
         &self,
         tx: &DatabaseTransaction,

@@ -110,8 +110,8 @@ async fn claim_at_once(
     jobs_of(&rows(db, statement(SQL, values)).await?)
 }
 
-/// Whether a claim met the unique index behind lanes or the one behind suspects: the
-/// only unique indexes that a job enters when it starts to run.
+/// Whether a move met a unique index. A job that starts to run enters the one behind
+/// lanes and the one behind suspects; one that is retried enters that of open keys.
 pub(super) fn hit_a_wall(error: &StoreError) -> bool {
     let StoreError::Database(error) = error else {
         return false;

@@ -2,7 +2,7 @@
 
 use sea_orm::DatabaseTransaction;
 
-use super::{jobs_of, rows, statement};
+use super::{claim::hit_a_wall, jobs_of, rows, statement};
 use crate::{
     entities::job::Model as Job,
     ids::{JobId, OrgId},
@@ -85,10 +85,14 @@ async fn move_one(
     let Some(before) = one(rows(tx, statement(LOCK, [job.into(), org.into()])).await?)? else {
         return Ok(Moved::Missing);
     };
-    Ok(match one(rows(tx, statement(sql, [job.into()])).await?)? {
-        Some(after) => Moved::Done(Box::new(after)),
-        None => Moved::Refused(Box::new(before)),
-    })
+    match rows(tx, statement(sql, [job.into()])).await {
+        // A request of the job's key came in between: that job is open and does the work.
+        Err(error) if hit_a_wall(&error) => Ok(Moved::Refused(Box::new(before))),
+        moved => Ok(match one(moved?)? {
+            Some(after) => Moved::Done(Box::new(after)),
+            None => Moved::Refused(Box::new(before)),
+        }),
+    }
 }
 
 fn one(rows: Vec<sea_orm::QueryResult>) -> Result<Option<Job>, StoreError> {
