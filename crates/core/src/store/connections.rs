@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use super::{Store, StoreError, events::NewEvent};
+use super::{Store, StoreError, events::NewEvent, jobs::Moved};
 use crate::{
     connection::{ConnectionStatus, Health},
     entities::{connection, credential, job},
@@ -366,21 +366,19 @@ impl Store {
     ) -> Result<(connection::Model, Vec<JobId>), StoreError> {
         self.revoke_credential(tx, row.org_id, row.id, actor)
             .await?;
-        let open: Vec<JobId> = job::Entity::find()
-            .select_only()
-            .column(job::Column::Id)
-            .filter(job::Column::ConnectionId.eq(row.id))
-            .filter(job::Column::State.is_in([
-                JobState::Queued,
-                JobState::Parked,
-                JobState::Running,
-            ]))
-            .order_by_asc(job::Column::Id)
-            .into_tuple()
-            .all(tx)
-            .await?;
-        for &id in &open {
-            self.jobs().cancel(tx, row.org_id, id).await?;
+        let mut cancelled = Vec::new();
+        loop {
+            // Once more after each round: a job that ended while its cancel waited for it
+            // may have left a successor.
+            let open = open_jobs(tx, row).await?;
+            if open.is_empty() {
+                break;
+            }
+            for id in open {
+                if let Moved::Done(_) = self.jobs().cancel(tx, row.org_id, id).await? {
+                    cancelled.push(id);
+                }
+            }
         }
         let change = connection::ActiveModel {
             status: Set(ConnectionStatus::Disconnected),
@@ -394,7 +392,7 @@ impl Store {
             NewEvent::new(row.org_id, EventKind::ConnectionDisconnected, actor).connection(row.id),
         )
         .await?;
-        Ok((updated, open))
+        Ok((updated, cancelled))
     }
 
     /// Disconnects connections that stayed pending since before `made_before`, at most `limit`.
@@ -442,6 +440,23 @@ impl Store {
         tx.commit().await?;
         Ok(pruned)
     }
+}
+
+/// Waiting and running jobs of a connection, in the order of their locks.
+async fn open_jobs(
+    tx: &DatabaseTransaction,
+    row: &connection::Model,
+) -> Result<Vec<JobId>, StoreError> {
+    Ok(job::Entity::find()
+        .select_only()
+        .column(job::Column::Id)
+        .filter(job::Column::ConnectionId.eq(row.id))
+        .filter(job::Column::OrgId.eq(row.org_id))
+        .filter(job::Column::State.is_in([JobState::Queued, JobState::Parked, JobState::Running]))
+        .order_by_asc(job::Column::Id)
+        .into_tuple()
+        .all(tx)
+        .await?)
 }
 
 fn is_unique_violation(error: &DbErr) -> bool {
