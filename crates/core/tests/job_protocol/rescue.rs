@@ -1,14 +1,16 @@
 //! Step 8: what dead processes held is taken back.
 
 use patchbay_core::{
+    events::EventKind,
     ids::{JobId, ProcessId},
-    job::{CRASHES_TO_QUARANTINE, JobState, Lease, NewJob},
+    job::{CRASHES_TO_QUARANTINE, JobKind, JobState, Lease, NewJob, Queue},
     progress::Progress,
+    store::{events::EventFilter, jobs::Rescued},
 };
 
 use crate::{
     on_both,
-    stage::{Stage, lease, noop},
+    stage::{Stage, lease, noop, of_connection},
 };
 
 on_both! {
@@ -17,6 +19,7 @@ on_both! {
     a_second_rescue_finds_nothing,
     a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone,
     three_deaths_quarantine_a_job,
+    a_quarantine_stands_in_the_activity_log,
     committed_progress_clears_the_charge,
     a_rescued_jobs_attempts_are_not_burnt,
     the_rescuer_is_never_its_own_victim,
@@ -110,6 +113,46 @@ async fn three_deaths_quarantine_a_job(stage: Stage) {
     assert_eq!((row.state, row.crashes), (JobState::Quarantined, 3));
     assert_eq!(row.error.unwrap()["kind"], "crash");
     assert!(row.finished_at.is_some());
+}
+
+async fn a_quarantine_stands_in_the_activity_log(stage: Stage) {
+    let org = stage.org().await;
+    let connection = stage.connection(org).await;
+    let job = stage.add(of_connection(org, connection)).await.id;
+    let of_deployment = NewJob::new(None, JobKind::HealthCheck, Queue::Sync, "schedule");
+    let of_deployment = stage.add(of_deployment).await.id;
+    let log = async || {
+        let all = EventFilter::default();
+        stage.store.events(org, &all, 10).await.unwrap()
+    };
+    let mut rescued = Rescued::default();
+    for _ in 0..CRASHES_TO_QUARANTINE {
+        assert!(log().await.is_empty());
+        for id in [job, of_deployment] {
+            process_with(&stage, &[id]).await;
+        }
+        rescued = stage.everyone_dies().await;
+    }
+    assert_eq!(rescued.quarantined.len(), 2);
+    stage.everyone_dies().await;
+    let events = log().await;
+    assert_eq!(events.len(), 1, "once, and none without an org: {events:?}");
+    let event = &events[0];
+    assert_eq!(
+        (
+            event.kind,
+            event.job_id,
+            event.connection_id,
+            event.actor.as_str()
+        ),
+        (
+            EventKind::JobQuarantined,
+            Some(job),
+            Some(connection),
+            "system"
+        )
+    );
+    assert_eq!(event.at, stage.row(job).await.finished_at.unwrap());
 }
 
 async fn committed_progress_clears_the_charge(stage: Stage) {

@@ -9,13 +9,11 @@ use std::{
 
 use async_trait::async_trait;
 use patchbay_core::{
-    events::EventKind,
     hints::{HintsAway, Signal},
     ids::{JobId, OrgId, ProcessId},
     job::Queue,
     store::{
         StoreError,
-        events::NewEvent,
         jobs::{Due, LEASE, Rescued},
     },
 };
@@ -53,7 +51,7 @@ impl Rescue {
         self.deps.hints.signal_all(signals).await
     }
 
-    /// The log says what happened, workers are hinted, and whoever watches these jobs looks again.
+    /// Workers are hinted, and whoever watches these jobs looks again.
     async fn tell(&self, rescued: &Rescued) -> Result<(), StoreError> {
         let ids: Vec<JobId> = rescued
             .requeued
@@ -63,7 +61,6 @@ impl Rescue {
             .collect();
         let mut signals = Vec::new();
         let mut due: BTreeMap<Queue, Vec<Due>> = BTreeMap::new();
-        let tx = self.deps.store.begin().await?;
         for job in self.deps.store.job_pictures(&ids).await? {
             if rescued.requeued.contains(&job.id) {
                 let turn = job.org_id.unwrap_or(OrgId::DEPLOYMENT);
@@ -73,15 +70,7 @@ impl Rescue {
             }
             let Some(org) = job.org_id else { continue };
             signals.push(Signal::Job { org, job: job.id });
-            if rescued.quarantined.contains(&job.id) {
-                let mut event = NewEvent::new(org, EventKind::JobQuarantined, "system").job(job.id);
-                if let Some(connection) = job.connection_id {
-                    event = event.connection(connection);
-                }
-                self.deps.store.record_event(&tx, event).await?;
-            }
         }
-        tx.commit().await?;
         if let Err(away) = self.hint(&due, &signals).await {
             tracing::debug!(%away, "hints and signals not sent");
         }

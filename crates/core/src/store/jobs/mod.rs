@@ -161,7 +161,8 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         settlement: &Settlement,
     ) -> Result<Option<Settled>, StoreError>;
 
-    /// Step 8. Takes back the jobs of processes that are dead by the database's clock.
+    /// Step 8. Takes back the jobs of processes that are dead by the database's clock, and
+    /// writes the event of each quarantine with it.
     /// SQLite: of every process but `me` (the lock on the data folder proves them dead).
     async fn rescue(&self, me: ProcessId) -> Result<Rescued, StoreError>;
 

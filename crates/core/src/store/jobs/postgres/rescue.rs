@@ -1,9 +1,10 @@
 //! Step 8: takes back what dead processes held.
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{ActiveEnum, DatabaseConnection};
 
 use super::{rows, statement};
 use crate::{
+    events::EventKind,
     ids::ProcessId,
     job::{CRASHES_TO_QUARANTINE, JobState},
     store::{
@@ -12,6 +13,16 @@ use crate::{
     },
 };
 
+/// A UUIDv7 made by the database: the random bits of a version 4 with the time in front
+/// and two bits of the version set (RFC 9562, section 5.7). Wants `clock (now)`.
+macro_rules! new_id {
+    () => {
+        "encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
+             substring(int8send((extract(epoch from clock.now) * 1000)::bigint) from 3) from 1 for 6),
+             52, 1), 53, 1), 'hex')::uuid"
+    };
+}
+
 /// Who is charged: of a dead process the suspects it held, or all where it held none.
 /// So that this is decided once, a dead process waits while another transaction holds
 /// one of its rows (`whole`): at most the four seconds of an idle transaction.
@@ -19,9 +30,8 @@ use crate::{
 /// A job far past its deadline under a live process is charged by itself. A job whose
 /// process has ended without it is not charged: that process was dealt with before.
 ///
-/// A successor's id is a UUIDv7 made here: the random bits of a version 4 with the
-/// time in front and two bits of the version set (RFC 9562, section 5.7).
-const RESCUE: &str = "
+/// A quarantine stands in the org's activity log as soon as it stands.
+const RESCUE: &str = concat!("
     with clock as materialized (select patchbay_now() as now),
     dead as materialized (
         select id as process from processes
@@ -84,19 +94,23 @@ const RESCUE: &str = "
                     offset 0) verdict),
             run_at = (select now from clock), leased_by = null, deadline = null
         where id = any((select charged.jobs from charged)::uuid[])
-        returning id, state, again
+        returning id, state, again, org_id, connection_id
     ),
     born as (
         insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at, max_attempts,
                           timeout_s, dedupe_key, trace_context, requested_by, created_at)
-        select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid()) placing
-                   substring(int8send((extract(epoch from clock.now) * 1000)::bigint) from 3) from 1 for 6),
-                   52, 1), 53, 1), 'hex')::uuid, org_id, connection_id, kind, queue, lane, args, 'queued', clock.now, max_attempts,
+        select ", new_id!(), ", jobs.org_id, jobs.connection_id, kind, queue, lane, args, 'queued', clock.now, max_attempts,
                timeout_s, dedupe_key, trace_context, requested_by, clock.now
         from taken join jobs on jobs.id = taken.id, clock
         where taken.again and taken.state = 'quarantined'
+    ),
+    told as (
+        insert into events (id, org_id, kind, actor, connection_id, job_id, data, at)
+        select ", new_id!(), ", org_id, $5, 'system', connection_id, id, '{}', clock.now
+        from taken, clock
+        where taken.state = 'quarantined' and org_id is not null
     )
-    select id, state from taken";
+    select id, state from taken");
 
 pub(super) async fn rescue(db: &DatabaseConnection, me: ProcessId) -> Result<Rescued, StoreError> {
     let values = [
@@ -104,6 +118,7 @@ pub(super) async fn rescue(db: &DatabaseConnection, me: ProcessId) -> Result<Res
         super::millis(DEADLINE_GRACE).into(),
         CRASHES_TO_QUARANTINE.into(),
         quarantine_text()?.into(),
+        EventKind::JobQuarantined.to_value().into(),
     ];
     let mut rescued = Rescued::default();
     for row in rows(db, statement(RESCUE, values)).await? {

@@ -7,6 +7,7 @@ use sea_orm::{ActiveEnum, DatabaseTransaction};
 
 use super::{before, rows, run, settle::insert_successor};
 use crate::{
+    events::EventKind,
     ids::{JobId, ProcessId},
     job::{CRASHES_TO_QUARANTINE, JobState},
     store::{
@@ -30,6 +31,11 @@ const TAKE: &str = "
         leased_by = null, deadline = null
     where id = ?1";
 
+/// ?1 event, ?2 job, ?3 kind, ?4 now.
+const TELL: &str = "
+    insert into events (id, org_id, kind, actor, connection_id, job_id, data, at)
+    select ?1, org_id, ?3, 'system', connection_id, id, '{}', ?4 from jobs where id = ?2 and org_id is not null";
+
 struct Held {
     job: JobId,
     by: ProcessId,
@@ -40,7 +46,7 @@ struct Held {
 
 /// Who is charged: of a dead process the suspects it held, or all where it held none. A
 /// job far past its deadline under a live process is charged by itself; one whose
-/// process has ended without it is not.
+/// process has ended without it is not. A quarantine stands in the org's activity log.
 pub(super) async fn rescue(
     tx: &DatabaseTransaction,
     me: ProcessId,
@@ -124,6 +130,20 @@ async fn take(
     run(tx, TAKE, values).await?;
     if quarantined {
         rescued.quarantined.push(held.job);
+        let kind = EventKind::JobQuarantined.to_value();
+        for event in new_id() {
+            run(
+                tx,
+                TELL,
+                [
+                    event.into(),
+                    held.job.into(),
+                    kind.clone().into(),
+                    now.into(),
+                ],
+            )
+            .await?;
+        }
         if held.again {
             for successor in new_id() {
                 insert_successor(tx, held.job, successor, now).await?;
