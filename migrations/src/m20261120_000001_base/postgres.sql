@@ -121,6 +121,13 @@ create table records (
     deleted_at      timestamptz,
     primary key (connection_id, stream, external_id)
 );
+-- Shapes above 2 kB are compressed. With lz4 an insert takes two thirds of the time it takes
+-- with the default; a server that was built without lz4 keeps the default.
+do $$ begin
+    execute 'alter table records alter column data set compression lz4, alter column raw set compression lz4';
+exception when feature_not_supported or syntax_error then
+    raise notice 'records are compressed with pglz: this server has no lz4';
+end $$;
 create unique index records_changes on records (connection_id, stream, change_no);
 
 create table processes (

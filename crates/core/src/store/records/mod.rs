@@ -306,12 +306,13 @@ fn newest_of_each(seen: Vec<SeenRecord>) -> Vec<SeenRecord> {
 
 /// SHA-256 over what a reader can see. Maps are ordered by key, so equal content has equal bytes.
 fn content_hash(record: &SeenRecord) -> Vec<u8> {
-    let mut bytes = record.kind.clone().into_bytes();
+    let mut hasher = Sha256::new();
+    hasher.update(record.kind.as_bytes());
     for value in [&record.data, &record.raw] {
-        bytes.push(0);
-        serde_json::to_writer(&mut bytes, value).expect("a Vec takes every byte");
+        hasher.update([0]);
+        hasher.update(value.to_string());
     }
-    Sha256::digest(&bytes).to_vec()
+    hasher.finalize().to_vec()
 }
 
 #[cfg(test)]

@@ -118,15 +118,49 @@ fn without_nul(text: String) -> String {
 }
 
 fn value_without_nul(value: Value) -> Value {
+    // Nearly no value has one, and rebuilding every map costs more than looking.
+    if has_nul(&value) {
+        replace_nul(value)
+    } else {
+        value
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn replace_nul(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(without_nul(text)),
-        Value::Array(items) => Value::Array(items.into_iter().map(value_without_nul).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(replace_nul).collect()),
         Value::Object(fields) => Value::Object(
             fields
                 .into_iter()
-                .map(|(key, value)| (without_nul(key), value_without_nul(value)))
+                .map(|(key, value)| (without_nul(key), replace_nul(value)))
                 .collect(),
         ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::value_without_nul;
+
+    #[test]
+    fn a_nul_is_replaced_wherever_it_stands_and_nothing_else_is() {
+        let value = json!({ "a": ["x\0y", { "k\0": 1 }], "b": "as it was" });
+        let expected = json!({ "a": ["x\u{fffd}y", { "k\u{fffd}": 1 }], "b": "as it was" });
+        assert_eq!(value_without_nul(value), expected);
     }
 }
