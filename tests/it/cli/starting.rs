@@ -140,7 +140,7 @@ async fn a_fleet_works_through_three_processes() {
     );
     let there = ["--url", &url, "--key", key];
     let connect: &[&str] = &["connect", "square", "--secret", "access_token=-"];
-    let said = desk.run_with(&[&there, &connect[..]].concat(), "sandbox-square-token");
+    let said = desk.run_with(&[&there, connect].concat(), "sandbox-square-token");
     assert_eq!(said.code, 0, "{said:?}");
     let said = desk.run(
         &[

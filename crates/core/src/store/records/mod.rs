@@ -337,7 +337,7 @@ mod tests {
             external_id: record.external_id.clone(),
             content_hash: content_hash(record),
             source_version: record.source_version,
-            deleted_at: record.deleted.then(|| chrono::DateTime::UNIX_EPOCH),
+            deleted_at: record.deleted.then_some(DateTime::UNIX_EPOCH),
         }
     }
 
