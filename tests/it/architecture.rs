@@ -31,8 +31,8 @@ const PRODUCT: [&str; 7] = [
     "patchbay-worker",
 ];
 
-/// Stand-ins and servers, which tests of any crate may use beside what its code uses.
-const FOR_TESTS: [&str; 2] = ["patchbay-sandbox", "patchbay-tests"];
+/// Stand-ins, servers and tables, which tests of any crate may use beside what its code uses.
+const FOR_TESTS: [&str; 3] = ["patchbay-migrations", "patchbay-sandbox", "patchbay-tests"];
 
 /// Libraries that have one place, who may use them, and why nobody else.
 const LIBRARY_HOLDERS: [(&str, &[&str], &str); 6] = [

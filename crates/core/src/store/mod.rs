@@ -63,6 +63,12 @@ impl Store {
         Self { db, clock, jobs }
     }
 
+    /// Whether one process owns the database: a SQLite file behind the lock on its folder.
+    #[must_use]
+    pub fn is_one_process(&self) -> bool {
+        self.db.get_database_backend() == DbBackend::Sqlite
+    }
+
     /// The pool, for reads outside a transaction.
     #[must_use]
     pub fn db(&self) -> &DatabaseConnection {

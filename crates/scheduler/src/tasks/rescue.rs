@@ -94,7 +94,7 @@ impl Duty for Rescue {
             return Ok(0);
         };
         // On SQLite the lock on the data folder proves who is dead; nobody has to wait.
-        let proven = self.deps.store.db().get_database_backend() == sea_orm::DbBackend::Sqlite;
+        let proven = self.deps.store.is_one_process();
         // An answer of the database first: silence until now was an outage.
         self.deps.store.jobs().now().await?;
         if !self.patience.may_judge(Instant::now()) && !proven {

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use patchbay_core::{
+    entities::job::Model as Job,
     events::EventKind,
     ids::JobId,
     job::JobState,
@@ -109,7 +110,7 @@ async fn grant(
         };
         let job = match moved {
             Moved::Done(job) => job,
-            Moved::Refused(job) => return Err(refused(wish, job.state)),
+            Moved::Refused(job) => return Err(refused(wish, &job)),
             Moved::Missing => return Err(Problem::not_found("job")),
         };
         let event = match wish {
@@ -139,12 +140,20 @@ async fn grant(
     }
 }
 
-fn refused(wish: Wish, state: JobState) -> Problem {
-    let state = sea_orm::ActiveEnum::to_value(&state);
+fn refused(wish: Wish, job: &Job) -> Problem {
+    let dead = matches!(job.state, JobState::Failed | JobState::Quarantined);
+    let state = sea_orm::ActiveEnum::to_value(&job.state);
     let detail = match wish {
         Wish::Cancel => format!(
             "The job is {state}: it has ended and cannot be cancelled any more. Nothing to do."
         ),
+        Wish::Retry if dead && job.sealed.is_none() && job.sealed_key.is_some() => {
+            "The secret that this job was asked with is no longer kept. Send the credential again."
+                .to_owned()
+        }
+        Wish::Retry if dead => {
+            "The same work waits or runs as another job already. Nothing to do.".to_owned()
+        }
         Wish::Retry => format!(
             "The job is {state}; only failed and quarantined jobs can be retried. Start the work anew where it is needed again."
         ),
