@@ -60,6 +60,10 @@ impl Batch {
         });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
     pub(super) fn is_ripe(&self, records: usize) -> bool {
         self.records.len() >= records || self.since.elapsed() >= COMMIT_EVERY
     }

@@ -4,6 +4,7 @@
 //! last commit, in any process.
 
 mod batch;
+mod gathering;
 mod state;
 
 use patchbay_core::{
@@ -12,10 +13,10 @@ use patchbay_core::{
     job::JobError,
     store::{events::NewEvent, records::RECORDS_PER_BATCH},
 };
-use patchbay_providers::{Mode, Page, ProviderError, Pull, PullMode, SyncArgs};
+use patchbay_providers::{Mode, PullMode, SyncArgs};
 use serde_json::{Value, json};
 
-use self::{batch::Batch, state::RunState};
+use self::{gathering::Gathering, state::RunState};
 use super::opening::{self, Opened, args, fail, signal};
 use crate::{context::Context, run::JobRun};
 
@@ -83,7 +84,8 @@ fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Pages come one ahead of what is being written.
+/// Writes batches while the next pages are fetched. A stop drops what is not written:
+/// the run goes on from the last commit.
 async fn pull_all(
     run: &JobRun,
     ctx: &Context,
@@ -91,71 +93,27 @@ async fn pull_all(
     args: &SyncArgs,
     state: &mut RunState,
 ) -> Result<(), JobError> {
-    let mut batch = Batch::new();
-    let mut fetching = fetch(opened, state.pull(args, state.position.clone()));
+    let mut gathering = Gathering::begin(opened, state.pull(args, state.position.clone()));
     loop {
-        let page = tokio::select! {
-            page = &mut fetching => page.into_inner(),
-            () = run.stop.cancelled() => {
-                batch.commit(run, ctx, opened, args, state).await?;
-                return Err(run.released());
-            }
+        let gathered = tokio::select! {
+            gathered = gathering.next() => gathered,
+            () = run.stop.cancelled() => return Err(run.released()),
         };
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                batch.commit(run, ctx, opened, args, state).await?;
-                if error.place_forgotten && state.begin_anew() {
-                    run.log
-                        .warn(
-                            "the provider has forgotten where this sync stood: it begins anew",
-                            json!({ "code": error.code }),
-                        )
-                        .await;
-                    fetching = fetch(opened, state.pull(args, None));
-                    continue;
-                }
-                return opened.refused(run, ctx, error).await;
+        match gathered {
+            Ok(mut batch) => batch.commit(run, ctx, opened, args, state).await?,
+            Err(error) if error.place_forgotten && state.begin_anew() => {
+                run.log
+                    .warn(
+                        "the provider has forgotten where this sync stood: it begins anew",
+                        json!({ "code": error.code }),
+                    )
+                    .await;
+                gathering = Gathering::begin(opened, state.pull(args, None));
             }
-        };
-        let next = page.next.clone();
-        if let Some(next) = &next {
-            fetching = fetch(opened, state.pull(args, Some(next.clone())));
+            Err(error) => return opened.refused(run, ctx, error).await,
         }
-        batch.add(page);
-        if next.is_none() || batch.is_ripe(RECORDS_PER_BATCH) {
-            batch.commit(run, ctx, opened, args, state).await?;
-        }
-        if next.is_none() {
+        if state.pulled {
             return Ok(());
-        }
-    }
-}
-
-/// A page being fetched on its own; dropping it stops the fetch.
-type Fetching =
-    std::pin::Pin<Box<tokio_util::task::AbortOnDropHandle<Result<Page, ProviderError>>>>;
-
-/// What a fetch came to.
-struct Fetched(Result<Result<Page, ProviderError>, tokio::task::JoinError>);
-
-fn fetch(opened: &Opened, pull: Pull) -> impl Future<Output = Fetched> + Unpin + use<> {
-    let (provider, session) = (opened.provider.clone(), opened.session.clone());
-    let task: Fetching = Box::pin(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(
-        async move { provider.pull(&session, &pull).await },
-    )));
-    Box::pin(async move { Fetched(task.await) })
-}
-
-impl Fetched {
-    fn into_inner(self) -> Result<Page, ProviderError> {
-        match self.0 {
-            Ok(page) => page,
-            Err(error) => Err(ProviderError::new(
-                FailureKind::Internal,
-                format!("reading a page broke off: {error}"),
-                "This is a defect of ours: report it with the job's id.",
-            )),
         }
     }
 }
