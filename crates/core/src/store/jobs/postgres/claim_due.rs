@@ -199,6 +199,7 @@ pub(super) async fn claim_due(
     skip: &[OrgId],
 ) -> Result<Vec<Job>, StoreError> {
     let mut jobs: Vec<Job> = Vec::new();
+    let mut from = after;
     for _ in 0..ROUNDS {
         let open = limit - jobs.len();
         if open == 0 {
@@ -208,7 +209,7 @@ pub(super) async fn claim_due(
             me.into(),
             queue.name().into(),
             count(open),
-            after.into(),
+            from.into(),
             orgs(skip),
         ];
         let round = async { jobs_of(&rows(db, statement(CLAIM, values)).await?) };
@@ -222,8 +223,15 @@ pub(super) async fn claim_due(
             }
             claimed => claimed?,
         };
-        if claimed.is_empty() {
-            break;
+        // The next round goes on where this one ended: an org whose only candidate was a
+        // suspect too many has its turn before the first one has another.
+        match claimed
+            .iter()
+            .map(turn_of)
+            .max_by_key(|turn| (*turn <= from, *turn))
+        {
+            Some(last) => from = last,
+            None => break,
         }
         jobs.extend(claimed);
     }
@@ -256,6 +264,10 @@ pub(super) async fn due(
         .collect()
 }
 
+fn turn_of(job: &Job) -> OrgId {
+    job.org_id.unwrap_or(OrgId::DEPLOYMENT)
+}
+
 /// One job of each org in turn, beginning after `after`; within an org the longest due first.
 fn in_turns(mut jobs: Vec<Job>, after: OrgId) -> Vec<Job> {
     jobs.sort_by_key(|job| (job.run_at, job.id));
@@ -263,7 +275,7 @@ fn in_turns(mut jobs: Vec<Job>, after: OrgId) -> Vec<Job> {
     let mut keyed: Vec<_> = jobs
         .into_iter()
         .map(|job| {
-            let turn = job.org_id.unwrap_or(OrgId::DEPLOYMENT);
+            let turn = turn_of(&job);
             let round = seen.entry(turn).or_default();
             *round += 1;
             ((*round, turn <= after, turn), job)
