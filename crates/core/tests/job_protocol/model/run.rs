@@ -300,6 +300,11 @@ impl Both {
             .unwrap();
         let all = self.table.jobs.keys().copied().collect();
         let possible = self.table.claimable(process, &all);
+        let suspects = self
+            .table
+            .jobs
+            .iter()
+            .any(|(id, row)| row.crashes > 0 && self.table.may_run(*id));
         same!(
             claimed.len(),
             possible.len().min(limit),
@@ -314,6 +319,11 @@ impl Both {
             *share.entry(job.org_id.unwrap()).or_default() += 1;
         }
         self.believe(process, &claimed);
+        // A process runs one suspect at a time: a turn spent on one too many may be lost, so
+        // shares are compared where no suspect was among the candidates.
+        if suspects {
+            return Ok(());
+        }
         let most = share.values().max().copied().unwrap_or(0);
         for org in &self.orgs {
             let left =
