@@ -8,6 +8,7 @@ pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m20261120_000001_base;
+mod m20261120_000002_consent;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -16,7 +17,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261120_000001_base::Migration)]
+        vec![
+            Box::new(m20261120_000001_base::Migration),
+            Box::new(m20261120_000002_consent::Migration),
+        ]
     }
 }
 

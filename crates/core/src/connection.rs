@@ -24,6 +24,19 @@ pub enum ConnectionStatus {
     Disconnected,
 }
 
+/// Where a credential came from.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum CredentialOrigin {
+    /// A person gave it.
+    Secret,
+    /// The provider granted it to a consent (OAuth).
+    Consent,
+}
+
 /// Health shown to people.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum,

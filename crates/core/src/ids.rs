@@ -68,6 +68,10 @@ ids! {
     HealthCheckId,
     /// The deployment itself.
     DeploymentId,
+    /// One consent, from its request to its end.
+    ConsentId,
+    /// An org's own OAuth client at a provider.
+    OauthClientId,
     /// The wrapped data key of an org.
     OrgKeyId,
 }

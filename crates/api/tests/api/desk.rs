@@ -301,6 +301,7 @@ impl Desk {
             mask: json!(fields.masks()),
             expires_at: None,
             created_by: job.requested_by.clone(),
+            grant: None,
         };
         self.store
             .replace_credential(&tx, self.org, connection, new)

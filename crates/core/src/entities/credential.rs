@@ -2,7 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::ids::{ConnectionId, CredentialId, OrgId};
+use crate::{
+    connection::CredentialOrigin,
+    ids::{ConnectionId, CredentialId, OrgId, ProcessId},
+};
 
 /// A row of `credentials`.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -21,6 +24,19 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     pub revoked_by: Option<String>,
     pub revoked_at: Option<DateTimeUtc>,
+    pub origin: CredentialOrigin,
+    pub client_id: Option<String>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub scopes: Option<Json>,
+    pub refreshable: bool,
+    pub refresh_expires_at: Option<DateTimeUtc>,
+    pub refreshed_at: Option<DateTimeUtc>,
+    pub refresh_due_at: Option<DateTimeUtc>,
+    pub refresh_by: Option<ProcessId>,
+    pub refresh_until: Option<DateTimeUtc>,
+    pub refresh_sent_at: Option<DateTimeUtc>,
+    pub refresh_failures: i32,
+    pub refused_at: Option<DateTimeUtc>,
 }
 
 /// No relations: queries name their joins.

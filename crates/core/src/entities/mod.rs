@@ -3,6 +3,7 @@
 
 pub mod api_key;
 pub mod connection;
+pub mod consent;
 pub mod credential;
 pub mod deployment;
 pub mod event;
@@ -10,6 +11,7 @@ pub mod health_check;
 pub mod idempotency_key;
 pub mod job;
 pub mod job_log;
+pub mod oauth_client;
 pub mod org;
 pub mod org_key;
 pub mod process;

@@ -9,6 +9,7 @@ use sea_orm::{
 
 use super::{Store, StoreError};
 use crate::{
+    connection::CredentialOrigin,
     entities::credential,
     ids::{ConnectionId, CredentialId, OrgId},
 };
@@ -26,6 +27,23 @@ pub struct NewCredential {
     pub expires_at: Option<DateTime<Utc>>,
     /// Who set it.
     pub created_by: String,
+    /// What the provider granted, where it came by consent.
+    pub grant: Option<GrantFacts>,
+}
+
+/// What is known of a grant beside its tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantFacts {
+    /// The OAuth client it was given to.
+    pub client_id: String,
+    /// What may be done with it; `None` where the provider does not say.
+    pub scopes: Option<Vec<String>>,
+    /// Whether it has a refresh token.
+    pub refreshable: bool,
+    /// When the refresh token ends, where that is known.
+    pub refresh_expires_at: Option<DateTime<Utc>>,
+    /// When it should be refreshed ahead of its end.
+    pub refresh_due_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -67,6 +85,11 @@ impl Store {
             .one(tx)
             .await?;
         let version = newest.map_or(1, |row| row.version + 1);
+        let (origin, grant) = match new.grant {
+            Some(grant) => (CredentialOrigin::Consent, Some(grant)),
+            None => (CredentialOrigin::Secret, None),
+        };
+        let scopes = grant.as_ref().and_then(|grant| grant.scopes.clone());
         credential::Entity::insert(credential::ActiveModel {
             id: Set(new.id),
             org_id: Set(org),
@@ -79,6 +102,18 @@ impl Store {
             created_at: Set(self.clock().now()),
             revoked_by: Set(None),
             revoked_at: Set(None),
+            origin: Set(origin),
+            client_id: Set(grant.as_ref().map(|grant| grant.client_id.clone())),
+            scopes: Set(scopes.map(serde_json::Value::from)),
+            refreshable: Set(grant.as_ref().is_some_and(|grant| grant.refreshable)),
+            refresh_expires_at: Set(grant.as_ref().and_then(|grant| grant.refresh_expires_at)),
+            refreshed_at: Set(None),
+            refresh_due_at: Set(grant.as_ref().and_then(|grant| grant.refresh_due_at)),
+            refresh_by: Set(None),
+            refresh_until: Set(None),
+            refresh_sent_at: Set(None),
+            refresh_failures: Set(0),
+            refused_at: Set(None),
         })
         .exec_without_returning(tx)
         .await?;

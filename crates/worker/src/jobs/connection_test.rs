@@ -137,6 +137,7 @@ async fn adopt(
             mask: json!(secret.masks()),
             expires_at: None,
             created_by: actor.clone(),
+            grant: None,
         };
         ctx.store
             .replace_credential(&tx, held.org_id, held.id, new)
