@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::{
     connection::CredentialOrigin,
-    ids::{ConnectionId, CredentialId, OrgId, ProcessId},
+    ids::{ConnectionId, CredentialId, OrgId},
 };
 
 /// A row of `credentials`.
@@ -32,7 +32,7 @@ pub struct Model {
     pub refresh_expires_at: Option<DateTimeUtc>,
     pub refreshed_at: Option<DateTimeUtc>,
     pub refresh_due_at: Option<DateTimeUtc>,
-    pub refresh_by: Option<ProcessId>,
+    pub refresh_by: Option<Uuid>,
     pub refresh_until: Option<DateTimeUtc>,
     pub refresh_sent_at: Option<DateTimeUtc>,
     pub refresh_failures: i32,

@@ -7,6 +7,8 @@ use sea_orm::{
     QueryOrder, sea_query::Expr,
 };
 
+pub mod refresh;
+
 use super::{Store, StoreError};
 use crate::{
     connection::CredentialOrigin,
