@@ -81,6 +81,10 @@ pub fn of(method: &Method, path: &str) -> Option<Access> {
     } else {
         method.as_str()
     };
+    #[cfg(debug_assertions)]
+    if path.strip_prefix(BASE) == Some(crate::routes::drills::PATH) {
+        return Some(Access::Key(Role::Owner));
+    }
     TABLE
         .iter()
         .find(|(of_method, of_path, _)| {

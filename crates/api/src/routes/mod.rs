@@ -5,6 +5,8 @@
 
 pub mod connections;
 pub mod docs;
+#[cfg(debug_assertions)]
+pub mod drills;
 pub mod events;
 pub mod jobs;
 mod old_paths;
@@ -36,7 +38,10 @@ pub(crate) fn all() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .nest(BASE, under_base())
         .split_for_parts();
     docs::finish(&mut document);
-    (router.merge(old_paths::router()), document)
+    let router = router.merge(old_paths::router());
+    #[cfg(debug_assertions)]
+    let router = router.merge(drills::router());
+    (router, document)
 }
 
 #[rustfmt::skip]

@@ -14,6 +14,8 @@ pub mod api_keys;
 pub mod connect;
 pub mod connections;
 pub mod credentials;
+#[cfg(debug_assertions)]
+mod drills;
 pub mod events;
 mod fault;
 pub mod health;

@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::{context::Context, run::JobRun};
 
 mod connection_test;
+#[cfg(debug_assertions)]
+mod drill;
 mod health_check;
 mod noop;
 pub mod opening;

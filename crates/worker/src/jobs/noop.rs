@@ -1,6 +1,7 @@
 //! Does nothing for `args.sleep_ms`. Benchmarks and fault tests run it, so it can
 //! also misbehave on demand: `args.panic` panics with that text, `args.fail` fails
-//! with it, `args.stubborn_ms` sleeps through every stop, `args.deaf_ms` blocks its thread.
+//! with it, `args.stubborn_ms` sleeps through every stop, `args.deaf_ms` blocks its thread. In debug
+//! builds `args.drill` takes the steps of a fault test.
 
 use std::time::Duration;
 
@@ -27,13 +28,20 @@ struct Args {
     stubborn_ms: u64,
     /// Milliseconds to block the thread, hearing nothing.
     deaf_ms: u64,
+    /// Steps of a fault test.
+    #[cfg(debug_assertions)]
+    drill: Option<super::drill::Drill>,
 }
 
 /// The body of `noop`.
 ///
 /// # Errors
 /// Arguments that are none of ours, `args.fail`, or a stop during the sleep.
-pub async fn run(run: &JobRun, _ctx: &Context) -> Result<Value, JobError> {
+#[cfg_attr(
+    not(debug_assertions),
+    expect(unused_variables, reason = "only a drill works with what bodies have")
+)]
+pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: Args = serde_json::from_value(run.job.args.clone()).map_err(|error| JobError {
         next: Next::Fail,
         failure: Failure::new(
@@ -42,6 +50,10 @@ pub async fn run(run: &JobRun, _ctx: &Context) -> Result<Value, JobError> {
             "Correct the arguments.",
         ),
     })?;
+    #[cfg(debug_assertions)]
+    if let Some(drill) = args.drill {
+        return super::drill::run(run, ctx, drill).await;
+    }
     if let Some(text) = args.panic {
         panic!("{text}");
     }
