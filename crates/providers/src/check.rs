@@ -1,12 +1,13 @@
-//! The check of what a person filled in against a manifest: every error at once,
-//! with JSON pointers, unknown fields refused. It asks no provider.
+//! The check of what a person filled in, and of what an action is given, against a
+//! manifest: every error at once, with JSON pointers, unknown fields refused. It asks no
+//! provider.
 
 use patchbay_core::secret::SecretFields;
 use serde_json::{Map, Value};
 
 use crate::{
-    manifest::Manifest,
-    schema::{FieldError, Property},
+    manifest::{Action, Manifest},
+    schema::{FieldError, Property, Schema},
 };
 
 /// Config and secrets that fit the manifest, defaults filled in.
@@ -25,37 +26,50 @@ impl Manifest {
     /// Everything that is wrong, in the order of the pointers.
     pub fn check(&self, config: &Value, secret: &SecretFields) -> Result<Checked, Vec<FieldError>> {
         let mut errors = Errors::default();
-        let config = self.check_config(config, &mut errors);
+        let config = self.fields(&self.config, config, "/config", &mut errors);
         self.check_secret(secret, &mut errors);
-        errors.0.sort_by(|a, b| a.pointer.cmp(&b.pointer));
-        if errors.0.is_empty() {
-            Ok(Checked {
-                config: Value::Object(self.config.with_defaults(config)),
-                secret: secret.clone(),
-            })
-        } else {
-            Err(errors.0)
-        }
+        errors.or(Checked {
+            config: Value::Object(self.config.with_defaults(config)),
+            secret: secret.clone(),
+        })
     }
 
-    fn check_config(&self, config: &Value, errors: &mut Errors) -> Map<String, Value> {
-        let Value::Object(fields) = config else {
-            errors.add("/config", "must be an object");
+    /// Checks what an action is given, and fills its defaults in. Pointers begin with
+    /// `/input`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the pointers.
+    pub fn check_input(&self, action: &Action, input: &Value) -> Result<Value, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let input = self.fields(&action.input, input, "/input", &mut errors);
+        errors.or(Value::Object(action.input.with_defaults(input)))
+    }
+
+    /// Checks an object that is not secret against its schema.
+    fn fields(
+        &self,
+        schema: &Schema,
+        object: &Value,
+        root: &str,
+        errors: &mut Errors,
+    ) -> Map<String, Value> {
+        let Value::Object(fields) = object else {
+            errors.add(root, "must be an object");
             return Map::new();
         };
         for (name, value) in fields {
-            let pointer = format!("/config/{}", escape(name));
-            match self.config.properties.get(name) {
-                None => errors.add(pointer, self.unknown_field(false)),
+            let pointer = format!("{root}/{}", escape(name));
+            match schema.properties.get(name) {
+                None => errors.add(pointer, self.unknown_field(schema, false)),
                 Some(property) if property.secret => {
                     errors.add(pointer, "is secret: send it under `secret`")
                 }
                 Some(property) => check_value(property, value, &pointer, errors),
             }
         }
-        for name in &self.config.required {
-            if !self.config.properties[name].secret && !fields.contains_key(name) {
-                errors.add(format!("/config/{}", escape(name)), "is required");
+        for name in &schema.required {
+            if !schema.properties[name].secret && !fields.contains_key(name) {
+                errors.add(format!("{root}/{}", escape(name)), "is required");
             }
         }
         fields.clone()
@@ -65,7 +79,7 @@ impl Manifest {
         for (name, value) in &secret.0 {
             let pointer = format!("/secret/{}", escape(name));
             match self.config.properties.get(name) {
-                None => errors.add(pointer, self.unknown_field(true)),
+                None => errors.add(pointer, self.unknown_field(&self.config, true)),
                 Some(property) if !property.secret => {
                     errors.add(pointer, "is not secret: send it under `config`")
                 }
@@ -83,9 +97,8 @@ impl Manifest {
         }
     }
 
-    fn unknown_field(&self, secret: bool) -> String {
-        let known = self
-            .config
+    fn unknown_field(&self, schema: &Schema, secret: bool) -> String {
+        let known = schema
             .properties
             .iter()
             .filter(|(_, property)| property.secret == secret);
@@ -111,6 +124,16 @@ impl Errors {
             pointer: pointer.into(),
             message: message.into(),
         });
+    }
+
+    /// What was checked, if nothing is wrong with it.
+    fn or<T>(mut self, checked: T) -> Result<T, Vec<FieldError>> {
+        self.0.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        if self.0.is_empty() {
+            Ok(checked)
+        } else {
+            Err(self.0)
+        }
     }
 }
 

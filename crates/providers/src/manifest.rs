@@ -146,7 +146,7 @@ pub enum Mode {
 }
 
 /// Something that can be done at the provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Action {
     /// `post_product`.
@@ -155,6 +155,16 @@ pub struct Action {
     pub label: String,
     /// The capability it belongs to.
     pub capability: String,
+    /// May be done again without harm: it reads, or the provider takes a key against
+    /// repeats. Else a job that may have done it is never done again by itself.
+    #[serde(default)]
+    pub repeatable: bool,
+    /// What the credential must be allowed to do for it.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// What it is given: the same subset of JSON Schema as `config`, without secrets.
+    #[serde(default)]
+    pub input: Schema,
 }
 
 /// How fast the provider may be called.
@@ -204,6 +214,12 @@ impl Manifest {
         self.streams.iter().find(|stream| stream.key == key)
     }
 
+    /// An action by its key.
+    #[must_use]
+    pub fn action(&self, key: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.key == key)
+    }
+
     /// The endpoint that a checked config chooses.
     #[must_use]
     pub fn endpoint(&self, config: &Value) -> &Endpoint {
@@ -239,6 +255,7 @@ impl Manifest {
                     .or_else(|| repeated("action", self.actions.iter().map(|it| &it.key)))
                     .or_else(|| self.unknown_capability())
                     .or_else(|| self.stream_problem())
+                    .or_else(|| self.action_problem())
             })
     }
 
@@ -281,17 +298,36 @@ impl Manifest {
             if stream.modes.is_empty() {
                 return Some(format!("stream `{}` has no mode", stream.key));
             }
-            let foreign = stream
-                .scopes
-                .iter()
-                .find(|scope| !self.auth.scopes.contains(scope));
-            foreign.map(|scope| {
-                format!(
-                    "scope `{scope}` of stream `{}` is not asked for",
-                    stream.key
-                )
-            })
+            self.scope_not_asked("stream", &stream.key, &stream.scopes)
         })
+    }
+
+    fn action_problem(&self) -> Option<String> {
+        self.actions.iter().find_map(|action| {
+            let secret = action.input.secret_fields().next();
+            let secret = secret.map(|field| {
+                format!(
+                    "field `{field}` of action `{}` is secret: inputs are kept in clear",
+                    action.key
+                )
+            });
+            let input = || {
+                let problem = action.input.problem()?;
+                Some(format!("input of action `{}`: {problem}", action.key))
+            };
+            secret
+                .or_else(input)
+                .or_else(|| self.scope_not_asked("action", &action.key, &action.scopes))
+        })
+    }
+
+    fn scope_not_asked(&self, what: &str, key: &str, scopes: &[String]) -> Option<String> {
+        let foreign = scopes
+            .iter()
+            .find(|scope| !self.auth.scopes.contains(scope))?;
+        Some(format!(
+            "scope `{foreign}` of {what} `{key}` is not asked for"
+        ))
     }
 }
 

@@ -25,6 +25,40 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// As [`Self::test`]; `Invalid` where the stream or mode is not in the manifest.
     async fn pull(&self, session: &Session, pull: &Pull) -> Result<Page, ProviderError>;
+
+    /// Does something at the provider, or fetches one thing that no stream holds. `input`
+    /// fits the action's schema (`Manifest::check_input`). The caller decides about
+    /// repeats: an action whose manifest entry is not `repeatable` is sent once.
+    ///
+    /// # Errors
+    /// As [`Self::test`]; `Invalid` where the manifest has no such action;
+    /// `UnknownOutcome` where an effect may or may not have happened.
+    async fn act(
+        &self,
+        _session: &Session,
+        action: &str,
+        _input: &Value,
+    ) -> Result<Value, ProviderError> {
+        Err(no_such_action(self.manifest(), action))
+    }
+}
+
+/// The refusal of an action that a provider does not have.
+pub(crate) fn no_such_action(manifest: &Manifest, action: &str) -> ProviderError {
+    let known: Vec<&str> = manifest.actions.iter().map(|it| it.key.as_str()).collect();
+    let message = if known.is_empty() {
+        format!("{} has no actions.", manifest.label)
+    } else {
+        format!(
+            "{} has no action `{action}`; it has: {}.",
+            manifest.label,
+            known.join(", ")
+        )
+    };
+    ProviderError::invalid(
+        message,
+        "Ask for an action that the provider's entry in the catalogue lists.",
+    )
 }
 
 /// Whose account a credential opens.

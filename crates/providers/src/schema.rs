@@ -1,5 +1,5 @@
-//! The subset of JSON Schema that manifests use for config, and the check of what
-//! a person filled in against it.
+//! The subset of JSON Schema that manifests use for config and for the input of
+//! actions, and the check of what a person filled in against it.
 //!
 //! The subset: one flat object; properties of type `string`, `integer`, `boolean`
 //! or `array` of strings; `title`, `description`, `default`, `enum`, `minLength`,
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
 /// An object's fields.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
     /// Fields that must be there.

@@ -104,6 +104,22 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
+    /// Whether it is certain that the target saw nothing of the request.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            Self::Blocked { .. }
+            | Self::ForeignHost { .. }
+            | Self::Malformed(_)
+            | Self::Setup(_)
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. } => true,
+            Self::Timeout { stage, .. } => *stage == Stage::Connect,
+            Self::Broken { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+
     /// Whether the same request may fare better in a moment.
     #[must_use]
     pub fn is_transient(&self) -> bool {

@@ -209,10 +209,12 @@ impl Outbound {
             }
         } else if error.is_dns() {
             OutboundError::Dns { origin, reason }
-        } else if source::<rustls::Error>(error).is_some() {
-            OutboundError::Tls { origin, reason }
         } else if error.is_connect() {
-            OutboundError::Connect { origin, reason }
+            // A TLS error after the handshake breaks an exchange that has begun.
+            match source::<rustls::Error>(error) {
+                Some(_) => OutboundError::Tls { origin, reason },
+                None => OutboundError::Connect { origin, reason },
+            }
         } else if error.is_builder() {
             OutboundError::Malformed(reason)
         } else {
@@ -227,22 +229,26 @@ fn prepare(origin: &Origin, request: OutboundRequest) -> Result<reqwest::Request
         url,
         headers,
         body,
-        credential,
+        credentials,
+        body_origins,
         trace_context,
         limits: _,
     } = request;
+    let foreign = |allowed: &[Origin]| !allowed.contains(origin);
+    if body_origins.is_some_and(|allowed| foreign(&allowed))
+        || credentials.iter().any(|it| foreign(&it.origins))
+    {
+        return Err(OutboundError::ForeignHost {
+            origin: origin.clone(),
+        });
+    }
     let mut prepared = reqwest::Request::new(method, url);
     *prepared.headers_mut() = headers;
     *prepared.body_mut() = body.map(Into::into);
     if let Some(trace) = trace_context.and_then(|text| HeaderValue::try_from(text).ok()) {
         prepared.headers_mut().insert(TRACEPARENT, trace);
     }
-    if let Some(credential) = credential {
-        if !credential.origins.contains(origin) {
-            return Err(OutboundError::ForeignHost {
-                origin: origin.clone(),
-            });
-        }
+    for credential in credentials {
         prepared
             .headers_mut()
             .insert(credential.name.clone(), credential.value()?);

@@ -2,12 +2,14 @@
 
 use std::{fmt, time::Duration};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::{
     Method, StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde::Serialize;
-use url::Url;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 use super::OutboundError;
 use crate::secret::Secret;
@@ -96,8 +98,35 @@ impl Credential {
     pub fn bearer(secret: Secret, origins: Vec<Origin>) -> Self {
         Self {
             name: reqwest::header::AUTHORIZATION,
-            prefix: "Bearer ",
+            prefix: "Bearer",
             secret,
+            origins,
+        }
+    }
+
+    /// `Authorization: <scheme> <secret>`, for schemes that no standard names.
+    #[must_use]
+    pub fn scheme(scheme: &'static str, secret: Secret, origins: Vec<Origin>) -> Self {
+        Self {
+            name: reqwest::header::AUTHORIZATION,
+            prefix: scheme,
+            secret,
+            origins,
+        }
+    }
+
+    /// `Authorization: Basic <id and secret>`, both form-encoded first as RFC 6749,
+    /// section 2.3.1, wants it of OAuth clients.
+    #[must_use]
+    pub fn basic(id: &str, secret: &Secret, origins: Vec<Origin>) -> Self {
+        let encode = |text: &str| -> Zeroizing<String> {
+            Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
+        };
+        let pair = Zeroizing::new(format!("{}:{}", *encode(id), *encode(secret.expose())));
+        Self {
+            name: reqwest::header::AUTHORIZATION,
+            prefix: "Basic",
+            secret: Secret::new(BASE64_STANDARD.encode(pair.as_bytes())),
             origins,
         }
     }
@@ -114,7 +143,8 @@ impl Credential {
     }
 
     pub(super) fn value(&self) -> Result<HeaderValue, OutboundError> {
-        let text = zeroize::Zeroizing::new(format!("{}{}", self.prefix, self.secret.expose()));
+        let space = if self.prefix.is_empty() { "" } else { " " };
+        let text = Zeroizing::new(format!("{}{space}{}", self.prefix, self.secret.expose()));
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
             OutboundError::Malformed("the credential has characters no header can carry".into())
         })?;
@@ -124,7 +154,7 @@ impl Credential {
 }
 
 /// One request abroad.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OutboundRequest {
     /// Verb.
     pub method: Method,
@@ -134,8 +164,10 @@ pub struct OutboundRequest {
     pub headers: HeaderMap,
     /// Body.
     pub body: Option<Vec<u8>>,
-    /// The secret header.
-    pub credential: Option<Credential>,
+    /// The secret headers.
+    pub credentials: Vec<Credential>,
+    /// Of a body that holds a secret: the only origins it may go to.
+    pub body_origins: Option<Vec<Origin>>,
     /// W3C `traceparent` of the work this belongs to.
     pub trace_context: Option<String>,
     /// Deadlines and body cap.
@@ -151,7 +183,8 @@ impl OutboundRequest {
             url,
             headers: HeaderMap::new(),
             body: None,
-            credential: None,
+            credentials: Vec::new(),
+            body_origins: None,
             trace_context: None,
             limits: Limits::default(),
         }
@@ -185,11 +218,40 @@ impl OutboundRequest {
         self
     }
 
-    /// With a credential.
+    /// With a credential; another one of another header goes beside it.
     #[must_use]
     pub fn credential(mut self, credential: Credential) -> Self {
-        self.credential = Some(credential);
+        self.credentials.push(credential);
         self
+    }
+
+    /// With a body that holds a secret, such as a code or a refresh token: it is sent
+    /// to these origins and to no other.
+    #[must_use]
+    pub fn secret_body(mut self, kind: HeaderValue, body: Vec<u8>, origins: Vec<Origin>) -> Self {
+        self.headers.insert(CONTENT_TYPE, kind);
+        self.body = Some(body);
+        self.body_origins = Some(origins);
+        self
+    }
+}
+
+impl fmt::Debug for OutboundRequest {
+    /// Bodies and queries may hold secrets: of the body its length is told, of the
+    /// address no query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        f.debug_struct("OutboundRequest")
+            .field("method", &self.method)
+            .field("url", &url.as_str())
+            .field("headers", &self.headers)
+            .field("body_bytes", &self.body.as_ref().map(Vec::len))
+            .field("credentials", &self.credentials)
+            .field("body_origins", &self.body_origins)
+            .field("trace_context", &self.trace_context)
+            .field("limits", &self.limits)
+            .finish()
     }
 }
 

@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::{
     outbound::{
-        AddressPolicy, Credential, Limits, Origin, Outbound, OutboundConfig, OutboundError,
-        OutboundRequest, Stage,
+        AddressPolicy, Credential, Limits, Method, Origin, Outbound, OutboundConfig, OutboundError,
+        OutboundRequest, Stage, header::HeaderValue,
     },
     secret::Secret,
 };
@@ -198,6 +198,56 @@ async fn a_credential_goes_to_its_origins_only() {
     outbound.send(request).await.expect("an answer");
     let sent = requests.recv().await.expect("a request");
     assert!(sent.contains("authorization: Bearer t0ken\r\n"), "{sent}");
+}
+
+#[tokio::test]
+async fn a_secret_body_goes_to_its_origins_only_and_is_not_printed() {
+    let (port, mut requests) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false).await;
+    let outbound = allowing("127.0.0.0/8");
+    let target = url("127.0.0.1", port);
+    let here = Origin::of(&target).expect("an origin");
+    let elsewhere = Origin::of(&url("127.0.0.1", port.wrapping_add(1).max(1))).expect("an origin");
+    let request = |origin| {
+        OutboundRequest::new(Method::POST, target.clone()).secret_body(
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+            b"code=s3cr3t".to_vec(),
+            vec![origin],
+        )
+    };
+    let printed = format!("{:?}", request(here.clone()));
+    // Neither as text nor as the numbers of its bytes.
+    assert!(
+        !printed.contains("s3cr3t") && !printed.contains("51, 99"),
+        "{printed}"
+    );
+    let error = outbound.send(request(elsewhere)).await;
+    assert!(
+        matches!(error, Err(OutboundError::ForeignHost { .. })),
+        "{error:?}"
+    );
+    assert!(requests.try_recv().is_err(), "something was sent");
+    outbound.send(request(here)).await.expect("an answer");
+    let sent = requests.recv().await.expect("a request");
+    assert!(sent.starts_with("POST "), "{sent}");
+}
+
+#[tokio::test]
+async fn basic_authentication_encodes_id_and_secret_before_it_joins_them() {
+    let (port, mut requests) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false).await;
+    let target = url("127.0.0.1", port);
+    let origins = vec![Origin::of(&target).expect("an origin")];
+    let credential = Credential::basic("my:client", &Secret::new("p w%"), origins);
+    let request = OutboundRequest::get(target).credential(credential);
+    allowing("127.0.0.0/8")
+        .send(request)
+        .await
+        .expect("an answer");
+    let sent = requests.recv().await.expect("a request");
+    // base64("my%3Aclient:p+w%25"), RFC 6749 section 2.3.1.
+    assert!(
+        sent.contains("authorization: Basic bXklM0FjbGllbnQ6cCt3JTI1\r\n"),
+        "{sent}"
+    );
 }
 
 #[tokio::test]
