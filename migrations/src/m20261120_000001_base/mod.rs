@@ -2,8 +2,15 @@
 
 use sea_orm_migration::prelude::*;
 
-#[derive(Debug, DeriveMigrationName)]
+#[derive(Debug)]
 pub(crate) struct Migration;
+
+// The derived name would be that of the file: `mod`, for each of them.
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m20261120_000001_base"
+    }
+}
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
