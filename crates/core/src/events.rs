@@ -13,6 +13,10 @@ pub enum EventKind {
     #[serde(rename = "org.created")]
     #[sea_orm(string_value = "org.created")]
     OrgCreated,
+    /// The org's data keys were deleted, and with them every secret of it.
+    #[serde(rename = "org.secrets_forgotten")]
+    #[sea_orm(string_value = "org.secrets_forgotten")]
+    OrgSecretsForgotten,
     /// An API key was made.
     #[serde(rename = "api_key.created")]
     #[sea_orm(string_value = "api_key.created")]
@@ -37,6 +41,10 @@ pub enum EventKind {
     #[serde(rename = "connection.credential_refused")]
     #[sea_orm(string_value = "connection.credential_refused")]
     ConnectionCredentialRefused,
+    /// A person withdrew its credential; the connection stays, its work is parked.
+    #[serde(rename = "connection.revoked")]
+    #[sea_orm(string_value = "connection.revoked")]
+    ConnectionRevoked,
     /// A person switched it off.
     #[serde(rename = "connection.disabled")]
     #[sea_orm(string_value = "connection.disabled")]
@@ -45,6 +53,22 @@ pub enum EventKind {
     #[serde(rename = "connection.enabled")]
     #[sea_orm(string_value = "connection.enabled")]
     ConnectionEnabled,
+    /// An admin asked for a consent.
+    #[serde(rename = "consent.requested")]
+    #[sea_orm(string_value = "consent.requested")]
+    ConsentRequested,
+    /// A consent was refused, or its exchange came to nothing.
+    #[serde(rename = "consent.failed")]
+    #[sea_orm(string_value = "consent.failed")]
+    ConsentFailed,
+    /// The org set an OAuth client of its own.
+    #[serde(rename = "oauth_client.set")]
+    #[sea_orm(string_value = "oauth_client.set")]
+    OauthClientSet,
+    /// The org's own OAuth client was removed.
+    #[serde(rename = "oauth_client.removed")]
+    #[sea_orm(string_value = "oauth_client.removed")]
+    OauthClientRemoved,
     /// The credential is gone; records stay.
     #[serde(rename = "connection.disconnected")]
     #[sea_orm(string_value = "connection.disconnected")]
@@ -61,6 +85,26 @@ pub enum EventKind {
     #[serde(rename = "sync.completed")]
     #[sea_orm(string_value = "sync.completed")]
     SyncCompleted,
+    /// A schedule was made.
+    #[serde(rename = "schedule.created")]
+    #[sea_orm(string_value = "schedule.created")]
+    ScheduleCreated,
+    /// When, how much, or what becomes of missed ticks was changed.
+    #[serde(rename = "schedule.updated")]
+    #[sea_orm(string_value = "schedule.updated")]
+    ScheduleUpdated,
+    /// A person stopped a schedule.
+    #[serde(rename = "schedule.paused")]
+    #[sea_orm(string_value = "schedule.paused")]
+    SchedulePaused,
+    /// A person let a schedule go on.
+    #[serde(rename = "schedule.resumed")]
+    #[sea_orm(string_value = "schedule.resumed")]
+    ScheduleResumed,
+    /// A schedule was deleted.
+    #[serde(rename = "schedule.deleted")]
+    #[sea_orm(string_value = "schedule.deleted")]
+    ScheduleDeleted,
     /// A job gave up.
     #[serde(rename = "job.failed")]
     #[sea_orm(string_value = "job.failed")]

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ids::{ConnectionId, ConsentId, CredentialId};
+
 /// Arguments of `connection_test`: tries a candidate; if it works it becomes current.
 /// A new credential is in the job's sealed arguments; without one the present
 /// credential is tried with the candidate config.
@@ -12,6 +14,26 @@ use serde_json::Value;
 pub struct ConnectionTestArgs {
     /// The config to try.
     pub config: Value,
+}
+
+/// Arguments of `consent_exchange`. The code and the callback's query are sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentExchangeArgs {
+    /// The consent, consumed.
+    pub consent: ConsentId,
+    /// Key of the provider, for people.
+    pub provider: String,
+}
+
+/// Arguments of `oauth_client_set`. The secret is sealed; a public client has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OauthClientSetArgs {
+    /// Key of the provider.
+    pub provider: String,
+    /// The client's id at the provider.
+    pub client_id: String,
 }
 
 /// Arguments of `health_check`.
@@ -44,4 +66,31 @@ impl CheckReason {
             Self::Auto => "auto",
         }
     }
+}
+
+/// Arguments of `credential_refresh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialRefreshArgs {
+    /// The version to replace; another in force means that it was done.
+    pub version: i64,
+}
+
+/// Arguments of `credential_revoke`. The grant is in the job's sealed arguments, as the
+/// vault closed it for the credential's row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialRevokeArgs {
+    /// The connection it belonged to.
+    pub connection: ConnectionId,
+    /// The credential's row, a tombstone now.
+    pub credential: CredentialId,
+    /// Key of the provider.
+    pub provider: String,
+    /// The connection's config, which names the place at the provider.
+    pub config: Value,
+    /// The OAuth client it was granted to.
+    pub client_id: String,
+    /// The account that granted it.
+    pub account_key: Option<String>,
 }

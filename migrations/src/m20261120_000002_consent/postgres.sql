@@ -51,6 +51,8 @@ create table consents (
     consumed_at    timestamptz,
     -- set before the code is sent to the provider: a second run must not send it again
     exchanged_at   timestamptz,
+    -- why it ended without an exchange: the person or the provider said no
+    failure        jsonb,
     check ((state_hash is null) = (opened_at is null)),
     check ((browser_hash is null) = (opened_at is null)),
     check (consumed_at is null or opened_at is not null),
@@ -72,3 +74,5 @@ create table oauth_clients (
     created_at  timestamptz not null,
     unique (org_id, provider)
 );
+
+create index connections_account on connections (provider, account_key) where account_key is not null;

@@ -38,6 +38,7 @@ create table consents (
     opened_at      text,
     consumed_at    text,
     exchanged_at   text,
+    failure        text,
     check ((state_hash is null) = (opened_at is null)),
     check ((browser_hash is null) = (opened_at is null)),
     check (consumed_at is null or opened_at is not null),
@@ -57,3 +58,5 @@ create table oauth_clients (
     created_at  text not null,
     unique (org_id, provider)
 );
+
+create index connections_account on connections (provider, account_key) where account_key is not null;

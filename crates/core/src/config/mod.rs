@@ -7,7 +7,9 @@
 //!
 //! No other module reads the environment.
 
+mod consent;
 mod declare;
+mod named;
 mod problem;
 mod reference;
 mod settings;
@@ -17,11 +19,13 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use consent::{OpenerOrigin, PublicUrl, ReturnUrls};
+pub use named::{BaseUrls, ClientId, ClientSecret, Named};
 pub use problem::{ConfigError, Problem};
 pub use reference::reference;
 pub use settings::{Config, SETTINGS};
 pub use source::{Inputs, Source};
-pub use value::{AllowList, BaseUrls, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots};
+pub use value::{AllowList, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots};
 
 /// One setting as the reference, the flags and the messages know it.
 #[derive(Debug, Clone, Copy)]

@@ -5,11 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     Loaded, Problem, Reader, Setting,
+    consent::{OpenerOrigin, PublicUrl, ReturnUrls},
     declare::settings,
+    named::{BaseUrls, ClientId, ClientSecret, Named},
     source::Given,
-    value::{
-        AllowList, BaseUrls, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value,
-    },
+    value::{AllowList, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value},
 };
 use crate::vault::SealingPublicKey;
 
@@ -62,5 +62,25 @@ settings! {
 
     /// Base address of a provider's API in place of the one it declares, for a sandbox
     /// or a proxy of your own. `*` is the provider's key, such as `square`.
-    provider_base_urls: BaseUrls = "", "providers.*.base_url", read by [Up, Worker];
+    provider_base_urls: BaseUrls = "", "providers.*.base_url", read by [Up, Api, Worker];
+
+    /// Where browsers reach this deployment. Consents need it: the address that providers send
+    /// browsers back to is `{public_url}/api/integrations/callback/{provider}`, and must be
+    /// registered there. `patchbay up` takes its own address on this machine if not told.
+    public_url: Option<PublicUrl> = "", "public_url", read by [Up, Api];
+
+    /// Id of this deployment's app (OAuth client) at a provider, which accounts are connected
+    /// through by consent. An org may have its own instead. `*` is the provider's key.
+    oauth_client_ids: Named<ClientId> = "", "oauth.*.client_id", read by [Up, Api, Worker];
+
+    /// Secret of that app. Only workers hold it.
+    oauth_client_secrets: Named<ClientSecret> = "", "oauth.*.client_secret", read by [Up, Worker];
+
+    /// Origin of the web app that opens consents in a window of its own. The page at the end
+    /// tells it, and nobody else, how the consent ended (`postMessage`). Without it nobody is told.
+    consent_opener_origin: Option<OpenerOrigin> = "", "consent.opener_origin", read by [Up, Api];
+
+    /// Addresses that a consent may send the browser to at its end, in place of our own page.
+    /// Origin and path must be exactly one of these; the query is free.
+    consent_return_urls: ReturnUrls = "", "consent.return_urls", read by [Up, Api];
 }

@@ -356,59 +356,6 @@ impl Value for SealingPublicKey {
     }
 }
 
-/// Base addresses by provider key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BaseUrls(pub BTreeMap<String, Url>);
-
-impl Value for BaseUrls {
-    const ALLOWED: &'static str = "an http or https address";
-
-    fn parse(_: &str) -> Result<Self, String> {
-        Ok(Self::default())
-    }
-
-    fn shown(&self) -> String {
-        "(none)".into()
-    }
-
-    fn read(
-        setting: &Setting,
-        given: &[Given],
-        rows: &mut Vec<Row>,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Self> {
-        let mut strongest: BTreeMap<&str, &Given> = BTreeMap::new();
-        for one in given.iter().filter(|one| setting.matches(&one.key)) {
-            strongest.insert(&one.key, one);
-        }
-        let mut urls = BTreeMap::new();
-        for (key, one) in strongest {
-            let Some(name) = key.split('.').nth(1) else {
-                continue;
-            };
-            match Url::parse(&one.text) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-                    rows.push(Row {
-                        key: key.into(),
-                        value: url.to_string(),
-                        source: one.source.clone(),
-                    });
-                    urls.insert(name.to_owned(), url);
-                }
-                Ok(_) | Err(_) => problems.push(Problem::wrong(setting, one, "is no web address")),
-            }
-        }
-        if urls.is_empty() {
-            rows.push(Row {
-                key: setting.key.into(),
-                value: "(none)".into(),
-                source: Source::Default,
-            });
-        }
-        Some(Self(urls))
-    }
-}
-
 impl fmt::Display for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown())

@@ -34,6 +34,8 @@ pub struct Model {
     pub opened_at: Option<DateTimeUtc>,
     pub consumed_at: Option<DateTimeUtc>,
     pub exchanged_at: Option<DateTimeUtc>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub failure: Option<Json>,
 }
 
 /// No relations: queries name their joins.

@@ -13,18 +13,24 @@ use crate::clock::Clock;
 pub mod api_keys;
 pub mod connect;
 pub mod connections;
+pub mod consents;
 pub mod credentials;
 #[cfg(debug_assertions)]
 mod drills;
+pub mod duties;
 pub mod events;
 mod fault;
 pub mod health;
 pub mod idempotency;
 pub mod job_reads;
 pub mod jobs;
+pub mod keys;
+pub mod oauth_clients;
 pub mod orgs;
 pub mod overview;
 pub mod records;
+pub mod retention;
+pub mod schedules;
 pub mod streams;
 
 /// Why a query came to nothing.
