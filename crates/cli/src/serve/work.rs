@@ -22,7 +22,7 @@ use patchbay_worker::{Connect, Context, WorkerDeps};
 pub async fn vault(store: &Store, keyring: Keyring) -> Outcome<Vault> {
     let deployment = store.deployment_id().await?;
     let vault = Vault::new(keyring, deployment);
-    match vault.prove(store).await {
+    match vault.prove(store, &vault.keyring()).await {
         Ok(()) => Ok(vault),
         Err(VaultError::Store(error)) => Err(Stop::internal(error)),
         Err(error @ (VaultError::KeyMissing(_) | VaultError::Unopenable)) => {

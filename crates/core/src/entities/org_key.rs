@@ -1,4 +1,5 @@
-//! Table `org_keys`. An org's data key, wrapped by a key of the deployment's keyring.
+//! Table `org_keys`. An org's data keys, wrapped by a key of the deployment's keyring: the
+//! current one closes, retired ones open until nothing uses them.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,6 +15,8 @@ pub struct Model {
     pub wrapped_by: String,
     pub wrapped: Vec<u8>,
     pub created_at: DateTimeUtc,
+    pub retired_at: Option<DateTimeUtc>,
+    pub made_by: Option<Uuid>,
 }
 
 /// No relations: queries name their joins.

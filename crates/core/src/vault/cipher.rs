@@ -49,12 +49,21 @@ pub fn random_key() -> Zeroizing<[u8; 32]> {
     key
 }
 
+/// How a blob closed with this key begins: rows are found by it.
+#[must_use]
+pub fn header(key_id: &str) -> Vec<u8> {
+    let id_len = u8::try_from(key_id.len()).expect("key ids are checked when the keyring is read");
+    let mut header = Vec::with_capacity(3 + key_id.len());
+    header.extend_from_slice(&[VERSION, XCHACHA20_POLY1305, id_len]);
+    header.extend_from_slice(key_id.as_bytes());
+    header
+}
+
 /// Encrypts `plain` for its place. `key_id` names the key, at most 255 bytes.
 #[must_use]
 pub fn close(key_id: &str, key: &[u8; 32], place: &Place, plain: &[u8]) -> Vec<u8> {
     let mut nonce = [0; NONCE];
     rand::rng().fill_bytes(&mut nonce);
-    let id_len = u8::try_from(key_id.len()).expect("key ids are checked when the keyring is read");
     let sealed = XChaCha20Poly1305::new(key.into())
         .encrypt(
             &nonce.into(),
@@ -64,9 +73,8 @@ pub fn close(key_id: &str, key: &[u8; 32], place: &Place, plain: &[u8]) -> Vec<u
             },
         )
         .expect("memory is the only limit, and a credential is small");
-    let mut blob = Vec::with_capacity(3 + key_id.len() + NONCE + sealed.len());
-    blob.extend_from_slice(&[VERSION, XCHACHA20_POLY1305, id_len]);
-    blob.extend_from_slice(key_id.as_bytes());
+    let mut blob = header(key_id);
+    blob.reserve(NONCE + sealed.len());
     blob.extend_from_slice(&nonce);
     blob.extend_from_slice(&sealed);
     blob

@@ -8,17 +8,23 @@
 //!
 //! [[sealing]]
 //! id = "s1"
+//! state = "primary"            # no state at all: the last sealing key is the primary one
 //! secret = "base64 of 32 bytes"
 //! ```
+//!
+//! How the file is changed is in [`super::keyring_file`].
 
-use std::{fmt, path::Path};
+use std::{collections::HashSet, fmt, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    cipher,
+    columns,
+    holders::{HeldKey, KeySort},
+    keyring_file::{Entry, render},
     sealing::{SealingPublicKey, SealingSecret},
 };
 
@@ -26,14 +32,36 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
-    /// Known, not yet used.
+    /// Known, not yet used. It opens all the same: another process may use it already.
     Standby,
-    /// Closes and opens. Exactly one.
+    /// Closes and opens. Exactly one of each sort.
     Primary,
     /// Opens what it closed before.
     DecryptOnly,
     /// Neither.
     Disabled,
+}
+
+impl KeyState {
+    /// The word in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standby => "standby",
+            Self::Primary => "primary",
+            Self::DecryptOnly => "decrypt_only",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Whether a key in this state opens.
+    #[must_use]
+    pub fn opens(self) -> bool {
+        match self {
+            Self::Standby | Self::Primary | Self::DecryptOnly => true,
+            Self::Disabled => false,
+        }
+    }
 }
 
 /// Why a keyring cannot be used. Names the file and the key, never its value.
@@ -44,6 +72,14 @@ pub enum KeyringError {
         "keyring file {path}: {source}. Make one with `patchbay keys init`, or point `keyring_file` at it"
     )]
     Unreadable {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file may not be written.
+    #[error("keyring file {path}: {source}. Run this as the user that the file belongs to")]
+    Unwritable {
         /// Which file.
         path: String,
         /// What the system said.
@@ -70,12 +106,19 @@ pub(super) struct WrappingKey {
     pub(super) key: Zeroizing<[u8; 32]>,
 }
 
+struct SealingKey {
+    id: String,
+    state: KeyState,
+    secret: SealingSecret,
+    public: SealingPublicKey,
+}
+
 /// The deployment's keys.
 pub struct Keyring {
     keys: Vec<WrappingKey>,
     primary: usize,
-    sealing: Vec<(String, SealingSecret)>,
-    sealing_public: SealingPublicKey,
+    sealing: Vec<SealingKey>,
+    sealing_primary: usize,
 }
 
 impl fmt::Debug for Keyring {
@@ -105,6 +148,7 @@ struct FileKey {
 #[serde(deny_unknown_fields)]
 struct FileSealing {
     id: String,
+    state: Option<KeyState>,
     secret: Zeroizing<String>,
 }
 
@@ -120,22 +164,15 @@ impl Keyring {
                 path: path.display().to_string(),
                 source,
             })?;
-        Self::parse(&text).map_err(|error| match error {
-            KeyringError::Invalid(why) => KeyringError::Damaged {
-                path: path.display().to_string(),
-                why,
-            },
-            other @ (KeyringError::Unreadable { .. } | KeyringError::Damaged { .. }) => other,
-        })
+        Self::parse(&text).map_err(|error| error.in_file(path))
     }
 
-    /// Reads a keyring text: exactly one primary key, at least one sealing key
-    /// (the last one is the one to seal to), ids of 1 to 64 letters, digits, `-` and `_`.
+    /// Reads a keyring text: of each sort exactly one primary key, ids of 1 to 64 letters,
+    /// digits, `-` and `_`, none twice.
     ///
     /// # Errors
     /// [`KeyringError::Invalid`] says which rule is broken.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let invalid = |what: String| KeyringError::Invalid(what);
         // The parser's own message quotes the line, and the line holds a key.
         let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
             invalid(format!(
@@ -143,21 +180,10 @@ impl Keyring {
                 error.message()
             ))
         })?;
-        let mut seen = std::collections::HashSet::new();
-        for id in file
-            .keys
-            .iter()
-            .map(|key| &key.id)
-            .chain(file.sealing.iter().map(|key| &key.id))
-        {
-            let letters = id
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-            if id.is_empty() || id.len() > 64 || !letters {
-                return Err(invalid(format!(
-                    "key id `{id}` must be 1 to 64 letters, digits, `-` or `_`"
-                )));
-            }
+        let mut seen = HashSet::new();
+        let sealing_ids = file.sealing.iter().map(|key| &key.id);
+        for id in file.keys.iter().map(|key| &key.id).chain(sealing_ids) {
+            check_id(id)?;
             if !seen.insert(id.clone()) {
                 return Err(invalid(format!("key id `{id}` stands twice")));
             }
@@ -173,50 +199,59 @@ impl Keyring {
                 })
             })
             .collect::<Result<Vec<_>, KeyringError>>()?;
-        let primaries: Vec<usize> = (0..keys.len())
-            .filter(|&i| keys[i].state == KeyState::Primary)
-            .collect();
-        let [primary] = primaries[..] else {
-            return Err(invalid(format!(
-                "exactly one key must be `primary`, found {}",
-                primaries.len()
-            )));
-        };
-        let sealing = file
-            .sealing
-            .into_iter()
-            .map(|key| Ok((key.id.clone(), SealingSecret(bytes(&key.id, &key.secret)?))))
-            .collect::<Result<Vec<_>, KeyringError>>()?;
-        let sealing_public = sealing
-            .last()
-            .and_then(|(id, secret)| secret.public(id))
-            .ok_or_else(|| invalid("at least one `[[sealing]]` key is needed".into()))?;
+        let sealing = sealing_keys(file.sealing)?;
         Ok(Self {
+            primary: the_primary("key", keys.iter().map(|key| key.state))?,
+            sealing_primary: the_primary("sealing key", sealing.iter().map(|key| key.state))?,
             keys,
-            primary,
             sealing,
-            sealing_public,
         })
     }
 
     /// The text of a new keyring with one key of each sort.
     #[must_use]
     pub fn generate() -> Zeroizing<String> {
-        let key = Zeroizing::new(STANDARD.encode(&cipher::random_key()[..]));
-        let secret = Zeroizing::new(STANDARD.encode(&SealingSecret::generate().0[..]));
-        Zeroizing::new(format!(
-            "# Keys of this Patchbay deployment. Whoever has this file and the database has\n\
-             # every credential: keep it readable by the workers only, and keep a copy elsewhere.\n\n\
-             [[keys]]\nid = \"k1\"\nstate = \"primary\"\nkey = \"{}\"\n\n\
-             [[sealing]]\nid = \"s1\"\nsecret = \"{}\"\n",
-            &*key, &*secret
-        ))
+        render(&[
+            Entry::random("k1", KeySort::Wrapping, KeyState::Primary),
+            Entry::random("s1", KeySort::Sealing, KeyState::Primary),
+        ])
     }
 
     /// What API processes seal to.
     #[must_use]
     pub fn sealing_public(&self) -> &SealingPublicKey {
-        &self.sealing_public
+        &self.sealing[self.sealing_primary].public
+    }
+
+    /// The public half of any sealing key.
+    #[must_use]
+    pub fn sealing_public_of(&self, id: &str) -> Option<&SealingPublicKey> {
+        let found = self.sealing.iter().find(|key| key.id == id);
+        found.map(|key| &key.public)
+    }
+
+    /// Every key by id, state and fingerprint, never its value.
+    #[must_use]
+    pub fn held(&self) -> Vec<HeldKey> {
+        let wrapping = self.keys.iter().map(|key| HeldKey {
+            id: key.id.clone(),
+            sort: KeySort::Wrapping,
+            state: key.state,
+            fingerprint: fingerprint(&key.key[..]),
+        });
+        let sealing = self.sealing.iter().map(|key| HeldKey {
+            id: key.id.clone(),
+            sort: KeySort::Sealing,
+            state: key.state,
+            fingerprint: key.public.fingerprint(),
+        });
+        wrapping.chain(sealing).collect()
+    }
+
+    /// The id of the key that closes.
+    #[must_use]
+    pub fn primary_id(&self) -> &str {
+        &self.primary().id
     }
 
     pub(super) fn primary(&self) -> &WrappingKey {
@@ -224,17 +259,110 @@ impl Keyring {
     }
 
     pub(super) fn opening(&self, id: &str) -> Option<&WrappingKey> {
-        self.keys
-            .iter()
-            .find(|key| key.id == id && key.state != KeyState::Disabled)
+        let found = self.keys.iter().find(|key| key.id == id);
+        found.filter(|key| key.state.opens())
     }
 
     pub(super) fn sealing_secret(&self, id: &str) -> Option<&SealingSecret> {
-        self.sealing
-            .iter()
-            .find(|(known, _)| known == id)
-            .map(|(_, secret)| secret)
+        let found = self.sealing.iter().find(|key| key.id == id);
+        found.filter(|key| key.state.opens()).map(|key| &key.secret)
     }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let wrapping = self.keys.iter().map(|key| Entry {
+            id: key.id.clone(),
+            sort: KeySort::Wrapping,
+            state: key.state,
+            key: key.key.clone(),
+        });
+        let sealing = self.sealing.iter().map(|key| Entry {
+            id: key.id.clone(),
+            sort: KeySort::Sealing,
+            state: key.state,
+            key: key.secret.0.clone(),
+        });
+        wrapping.chain(sealing).collect()
+    }
+}
+
+impl KeyringError {
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Invalid(why) => Self::Damaged {
+                path: path.display().to_string(),
+                why,
+            },
+            other @ (Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Damaged { .. }) => {
+                other
+            }
+        }
+    }
+}
+
+pub(super) fn invalid(why: String) -> KeyringError {
+    KeyringError::Invalid(why)
+}
+
+/// A key's name for people and for comparing: 64 bits of a hash of random 256, so it
+/// tells nothing of the key.
+pub(super) fn fingerprint(key: &[u8]) -> String {
+    let hash = Sha256::new()
+        .chain_update(b"patchbay key fingerprint 1")
+        .chain_update(key)
+        .finalize();
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn check_id(id: &str) -> Result<(), KeyringError> {
+    let letters = id
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if id.is_empty() || id.len() > 64 || !letters {
+        return Err(invalid(format!(
+            "key id `{id}` must be 1 to 64 letters, digits, `-` or `_`"
+        )));
+    }
+    if id == columns::MOVED {
+        return Err(invalid(format!("key id `{id}` has a meaning of its own")));
+    }
+    Ok(())
+}
+
+fn sealing_keys(file: Vec<FileSealing>) -> Result<Vec<SealingKey>, KeyringError> {
+    let unmarked = file.iter().all(|key| key.state.is_none());
+    let last = file.len().saturating_sub(1);
+    let keys = file.into_iter().enumerate().map(|(at, key)| {
+        let secret = SealingSecret(bytes(&key.id, &key.secret)?);
+        let public = secret
+            .public(&key.id)
+            .ok_or_else(|| invalid(format!("key `{}` is no X25519 key", key.id)))?;
+        let state = key.state.unwrap_or(if unmarked && at == last {
+            KeyState::Primary
+        } else {
+            KeyState::DecryptOnly
+        });
+        Ok(SealingKey {
+            id: key.id,
+            state,
+            secret,
+            public,
+        })
+    });
+    keys.collect()
+}
+
+fn the_primary(what: &str, states: impl Iterator<Item = KeyState>) -> Result<usize, KeyringError> {
+    let primaries: Vec<usize> = states
+        .enumerate()
+        .filter_map(|(at, state)| (state == KeyState::Primary).then_some(at))
+        .collect();
+    let [primary] = primaries[..] else {
+        return Err(invalid(format!(
+            "exactly one {what} must be `primary`, found {}",
+            primaries.len()
+        )));
+    };
+    Ok(primary)
 }
 
 fn bytes(id: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
@@ -243,7 +371,7 @@ fn bytes(id: &str, text: &str) -> Result<Zeroizing<[u8; 32]>, KeyringError> {
         .ok()
         .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok())
         .map(Zeroizing::new)
-        .ok_or_else(|| KeyringError::Invalid(format!("key `{id}` must be the base64 of 32 bytes")))
+        .ok_or_else(|| invalid(format!("key `{id}` must be the base64 of 32 bytes")))
 }
 
 #[cfg(test)]
@@ -269,6 +397,23 @@ mod tests {
             error.to_string(),
             "keyring: key `k1` must be the base64 of 32 bytes"
         );
+    }
+
+    #[test]
+    fn without_states_the_last_sealing_key_is_the_one_to_seal_to() {
+        let key = |id: &str| {
+            let entry = Entry::random(id, KeySort::Sealing, KeyState::Standby);
+            format!(
+                "[[sealing]]\nid = \"{id}\"\nsecret = \"{}\"\n",
+                &*entry.text()
+            )
+        };
+        let text = Keyring::generate();
+        let (wrapping, _) = text.split_once("[[sealing]]").expect("one of each sort");
+        let text = format!("{wrapping}{}{}", key("s1"), key("s2"));
+        let keyring = Keyring::parse(&text).expect("an older file");
+        assert!(keyring.sealing_public().to_string().starts_with("s2:"));
+        assert!(keyring.sealing_secret("s1").is_some());
     }
 
     #[test]

@@ -64,6 +64,18 @@ impl fmt::Debug for SealingPublicKey {
 }
 
 impl SealingPublicKey {
+    /// The id of its key.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What people and processes compare it by.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        super::keyring::fingerprint(&self.key.to_bytes())
+    }
+
     /// Seals the secret arguments of a job; only that job of that org can open them.
     #[must_use]
     pub fn seal(&self, org: OrgId, job: JobId, fields: &SecretFields) -> SealedArgs {
