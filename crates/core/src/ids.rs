@@ -72,6 +72,8 @@ ids! {
     ConsentId,
     /// An org's own OAuth client at a provider.
     OauthClientId,
+    /// When the clock asks for a sync.
+    ScheduleId,
     /// The wrapped data key of an org.
     OrgKeyId,
 }

@@ -16,6 +16,8 @@ pub mod job_args;
 pub mod outbound;
 pub mod progress;
 pub mod retry;
+pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod sync_args;
 pub mod vault;

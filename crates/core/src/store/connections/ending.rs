@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Store {
-    /// Disconnects: the credential is emptied, waiting and running jobs are cancelled,
-    /// records stay. The caller holds the row. Returns the cancelled jobs.
+    /// Disconnects: the credential is emptied, schedules are deleted, waiting and running
+    /// jobs are cancelled, records stay. The caller holds the row. Returns the cancelled jobs.
     ///
     /// # Errors
     /// The database.
@@ -31,6 +31,7 @@ impl Store {
     ) -> Result<(connection::Model, Vec<JobId>), StoreError> {
         self.revoke_credential(tx, row.org_id, row.id, actor)
             .await?;
+        self.delete_schedules_of(tx, row.id).await?;
         let mut cancelled = Vec::new();
         loop {
             // Once more after each round: a job that ended while its cancel waited for it
