@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::faults::{Effect, Fault};
+use crate::google::data::DriveSizes;
 use crate::running::{RunningSandbox, Sandbox, SandboxOptions, StartError};
 use crate::square::data::{CsvError, Dataset, Sizes};
 use crate::square::{Account, DEFAULT_MERCHANT, DEFAULT_TOKEN};
@@ -116,7 +117,8 @@ pub async fn start(args: SandboxArgs) -> Result<RunningSandbox, RunError> {
         port: args.port,
         seed: args.seed,
         clock,
-        square: vec![account],
+        square: vec![account, Account::other()],
+        drive: DriveSizes::default(),
         faults,
         change_every: (args.change_every_ms > 0)
             .then(|| Duration::from_millis(args.change_every_ms)),
@@ -132,6 +134,7 @@ pub async fn start(args: SandboxArgs) -> Result<RunningSandbox, RunError> {
 pub async fn run(args: SandboxArgs) -> Result<(), RunError> {
     let running = start(args).await?;
     println!("Square stand-in  {}", running.square_url());
+    println!("Google stand-in  {}", running.google_url());
     println!("Control          {}/_control", running.base_url());
     for (merchant, summary) in running.square.summaries() {
         println!(

@@ -16,19 +16,28 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, rfc3339};
 use crate::faults::{BadFault, Fault, FaultState, Faults};
+use crate::oauth;
 use crate::requests::{Request, RequestLog, Totals};
+use crate::running::StandIns;
 use crate::square::data::{Change, ChangeKind, Summary};
-use crate::square::{DEFAULT_MERCHANT, NoMerchant, Square, Token};
+use crate::square::{DEFAULT_MERCHANT, NoMerchant, Token};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Controls {
-    pub square: Square,
+    pub standins: StandIns,
     pub faults: Faults,
     pub requests: RequestLog,
     pub clock: Clock,
 }
 
 pub(crate) fn router(controls: Controls) -> Router {
+    let StandIns { square, google } = controls.standins.clone();
+    let oauth = [square.oauth, google.oauth]
+        .into_iter()
+        .fold(Router::new(), |router, oauth| {
+            let provider = oauth.rules.provider;
+            router.nest(&format!("/{provider}"), oauth::control::router(oauth))
+        });
     Router::new()
         .route("/", get(overview))
         .route(
@@ -42,6 +51,7 @@ pub(crate) fn router(controls: Controls) -> Router {
         .route("/square/changes", post(square_change))
         .route("/square/tokens", post(square_token))
         .with_state(controls)
+        .merge(oauth)
 }
 
 /// `{"error": "what is wrong and what is allowed"}`
@@ -164,7 +174,7 @@ async fn move_clock(
 }
 
 async fn square_summaries(State(controls): State<Controls>) -> Json<HashMap<String, Summary>> {
-    Json(controls.square.summaries())
+    Json(controls.standins.square.summaries())
 }
 
 fn default_merchant() -> String {
@@ -194,7 +204,9 @@ async fn square_advance(
         let message = format!("changes is {changes}; allowed is 0 to {CHANGES_MAX}");
         return Err(Refused(StatusCode::BAD_REQUEST, message));
     }
-    Ok(Json(controls.square.advance(&merchant_id, changes)?))
+    Ok(Json(
+        controls.standins.square.advance(&merchant_id, changes)?,
+    ))
 }
 
 #[derive(Deserialize)]
@@ -215,7 +227,10 @@ async fn square_change(
         id,
         merchant_id,
     }) = input?;
-    let change = controls.square.change(&merchant_id, kind, id.as_deref())?;
+    let change = controls
+        .standins
+        .square
+        .change(&merchant_id, kind, id.as_deref())?;
     let nothing = || {
         Refused(
             StatusCode::NOT_FOUND,
@@ -229,6 +244,6 @@ async fn square_token(
     State(controls): State<Controls>,
     input: Input<Token>,
 ) -> Result<StatusCode, Refused> {
-    controls.square.set_token(input?.0)?;
+    controls.standins.square.set_token(input?.0)?;
     Ok(StatusCode::NO_CONTENT)
 }

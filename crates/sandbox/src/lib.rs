@@ -31,6 +31,8 @@ pub mod args;
 pub mod clock;
 mod control;
 pub mod faults;
+pub mod google;
+pub mod oauth;
 pub mod requests;
 mod running;
 pub mod square;

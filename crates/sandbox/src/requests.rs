@@ -16,13 +16,16 @@ use serde_json::Value;
 
 use crate::clock::{Clock, rfc3339};
 use crate::faults::Struck;
-use crate::square::MerchantId;
 
 const KEPT: usize = 1000;
 /// No request of the APIs that we stand in for is larger than this.
 const LARGEST_BODY: usize = 4 << 20;
 /// Larger bodies (a thousand ids) are counted but not kept.
 const LARGEST_KEPT_BODY: usize = 16 << 10;
+
+/// Whose data a request was about; left on the response for the log.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountId(pub Arc<str>);
 
 /// One request that was answered.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +43,7 @@ pub struct Request {
     /// Names of the faults that struck it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<&'static str>,
+    /// The merchant, or at other providers the account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merchant_id: Option<String>,
 }
@@ -163,7 +167,7 @@ pub(crate) async fn observe(
             .unwrap_or_default(),
         merchant_id: response
             .extensions()
-            .get::<MerchantId>()
+            .get::<AccountId>()
             .map(|id| id.0.to_string()),
     };
     let busy = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);

@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::control;
-use crate::faults::{self, BadFault, Fault, Faults, LayerState};
+use crate::faults::{self, BadFault, Fault, Faults, LayerState, Render};
+use crate::google::data::DriveSizes;
+use crate::google::{self, Google};
+use crate::oauth::{self, OAuth};
 use crate::requests::{self, RequestLog};
 use crate::square::data::{Dataset, Sizes};
 use crate::square::{self, Account, Square};
@@ -30,20 +33,24 @@ pub struct SandboxOptions {
     pub clock: Clock,
     /// The merchants of Square.
     pub square: Vec<Account>,
+    /// How much is in the first account's Google Drive.
+    pub drive: DriveSizes,
     pub faults: Vec<Fault>,
     /// One change at every merchant each time this has passed.
     pub change_every: Option<Duration>,
 }
 
 impl SandboxOptions {
-    /// A free port, the system's clock, and the default merchant with this data.
+    /// A free port, the system's clock, the default merchant with this data, and the other
+    /// merchant with a little.
     #[must_use]
     pub fn with(dataset: Dataset) -> Self {
         Self {
             port: 0,
             seed: 1,
             clock: Clock::system(),
-            square: vec![Account::with(dataset)],
+            square: vec![Account::with(dataset), Account::other()],
+            drive: DriveSizes::default(),
             faults: Vec::new(),
             change_every: None,
         }
@@ -75,6 +82,8 @@ pub struct RunningSandbox {
     address: SocketAddr,
     /// The merchants, to change what they hold.
     pub square: Square,
+    /// People and their Drives.
+    pub google: Google,
     pub faults: Faults,
     pub requests: RequestLog,
     pub clock: Clock,
@@ -93,6 +102,7 @@ impl Sandbox {
             seed,
             clock,
             square,
+            drive,
             faults,
             change_every,
         } = options;
@@ -101,6 +111,7 @@ impl Sandbox {
             switches.add(fault)?;
         }
         let square = Square::new(square, clock.clone());
+        let google = Google::new(seed, &drive, clock.clone());
         let requests = RequestLog::new(clock.clone());
         let listen = async |port| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
@@ -110,15 +121,18 @@ impl Sandbox {
         let (listener, address) = listen(port)
             .await
             .map_err(|source| StartError::Listen { port, source })?;
-        let app = app(&square, &switches, &requests, &clock);
+        let standins = StandIns { square, google };
+        let app = app(&standins, &switches, &requests, &clock);
         let stop = CancellationToken::new();
         if let Some(every) = change_every {
-            tokio::spawn(keep_changing(square.clone(), every, stop.clone()));
+            tokio::spawn(keep_changing(standins.clone(), every, stop.clone()));
         }
         let server = tokio::spawn(serve(listener, app, stop.clone()));
+        let StandIns { square, google } = standins;
         Ok(RunningSandbox {
             address,
             square,
+            google,
             faults: switches,
             requests,
             clock,
@@ -128,23 +142,45 @@ impl Sandbox {
     }
 }
 
+/// One of each provider.
+#[derive(Debug, Clone)]
+pub(crate) struct StandIns {
+    pub square: Square,
+    pub google: Google,
+}
+
 /// The whole sandbox as a router, for tests that need no port.
 pub(crate) fn app(
-    square: &Square,
+    standins: &StandIns,
     faults: &Faults,
     requests: &RequestLog,
     clock: &Clock,
 ) -> Router {
-    let layer = LayerState {
-        faults: faults.clone(),
-        render: square::errors::refuse,
+    let StandIns { square, google } = standins.clone();
+    // Faults are worded by each provider; token calls count before any fault.
+    let provider = |router: Router, oauth: &OAuth, render: Render| {
+        let layer = LayerState {
+            faults: faults.clone(),
+            render,
+        };
+        Router::new()
+            .nest(&format!("/{}", oauth.rules.provider), router)
+            .layer(from_fn_with_state(layer, faults::apply))
+            .layer(from_fn_with_state(oauth.clone(), oauth::count))
+            .layer(from_fn_with_state(requests.clone(), requests::observe))
     };
-    let providers = Router::new()
-        .nest("/square", square::router(square.clone()))
-        .layer(from_fn_with_state(layer, faults::apply))
-        .layer(from_fn_with_state(requests.clone(), requests::observe));
+    let providers = provider(
+        square::router(square.clone()),
+        &square.oauth,
+        square::errors::refuse,
+    )
+    .merge(provider(
+        google::router(google.clone()),
+        &google.oauth,
+        google::refuse,
+    ));
     let control = control::router(control::Controls {
-        square: square.clone(),
+        standins: standins.clone(),
         faults: faults.clone(),
         requests: requests.clone(),
         clock: clock.clone(),
@@ -174,11 +210,14 @@ async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
     }
 }
 
-async fn keep_changing(square: Square, every: Duration, stop: CancellationToken) {
+async fn keep_changing(standins: StandIns, every: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => square.advance_all(1),
+            () = tokio::time::sleep(every) => {
+                standins.square.advance_all(1);
+                standins.google.advance_all(1);
+            }
         }
     }
 }
@@ -194,6 +233,12 @@ impl RunningSandbox {
     #[must_use]
     pub fn square_url(&self) -> String {
         format!("{}/square", self.base_url())
+    }
+
+    /// The base URL of Google: `http://127.0.0.1:PORT/google`
+    #[must_use]
+    pub fn google_url(&self) -> String {
+        format!("{}/google", self.base_url())
     }
 
     #[must_use]

@@ -4,8 +4,10 @@
 //! by count, or always. Several may strike one request. They are set from the options,
 //! from code through [`Faults`], or over `/_control/faults`.
 
+mod effect;
 mod layer;
 mod refusal;
+mod spoil;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +15,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+pub use effect::Effect;
 pub(crate) use layer::{LayerState, Struck, apply};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, Render};
 
 /// One switch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,66 +45,6 @@ fn everywhere() -> String {
 
 fn always() -> f64 {
     1.0
-}
-
-/// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Effect {
-    /// The answer comes this many milliseconds late.
-    Latency { ms: u64 },
-    /// 429. `retry_after` in seconds adds the header, which Square does not promise.
-    RateLimited {
-        #[serde(default)]
-        retry_after: Option<u32>,
-    },
-    /// 500 to 599 with the provider's error body.
-    ServerError { status: u16 },
-    /// The connection closes after so many bytes of the body.
-    DropConnection { after_bytes: usize },
-    /// The body trickles: a chunk, a pause, a chunk.
-    SlowBody { chunk_bytes: usize, pause_ms: u64 },
-    /// 401: the token has expired.
-    ExpiredToken,
-    /// 401: the token was revoked.
-    RevokedToken,
-    /// 403: the token lacks a scope.
-    InsufficientScopes,
-    /// 200 with a body that is not JSON although its content type says so.
-    MalformedJson,
-    /// 200, a complete HTTP answer, its JSON cut in the middle.
-    TruncatedBody,
-    /// The last page is repeated for ever. `fresh`: with a different cursor each time.
-    EndlessCursor {
-        #[serde(default)]
-        fresh: bool,
-    },
-    /// 200 with a page of HTML, as a proxy in between would answer.
-    WrongContentType,
-    /// Each page begins with the last three rows of the page before.
-    DuplicateItems,
-}
-
-impl Effect {
-    /// As the request log and the control API name it.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Latency { .. } => "latency",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::ServerError { .. } => "server_error",
-            Self::DropConnection { .. } => "drop_connection",
-            Self::SlowBody { .. } => "slow_body",
-            Self::ExpiredToken => "expired_token",
-            Self::RevokedToken => "revoked_token",
-            Self::InsufficientScopes => "insufficient_scopes",
-            Self::MalformedJson => "malformed_json",
-            Self::TruncatedBody => "truncated_body",
-            Self::EndlessCursor { .. } => "endless_cursor",
-            Self::WrongContentType => "wrong_content_type",
-            Self::DuplicateItems => "duplicate_items",
-        }
-    }
 }
 
 impl Fault {
@@ -159,10 +102,14 @@ impl Fault {
                 Err(BadFault::Status(status))
             }
             Effect::SlowBody { chunk_bytes: 0, .. } => Err(BadFault::Chunk),
+            Effect::HugeBody { bytes } if bytes > LARGEST_BODY => Err(BadFault::Body(bytes)),
             _ => Ok(()),
         }
     }
 }
+
+/// What a fault may add to an answer.
+const LARGEST_BODY: usize = 64 << 20;
 
 /// A fault that cannot be set.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +120,8 @@ pub enum BadFault {
     Status(u16),
     #[error("chunk_bytes is 0; allowed is 1 and more")]
     Chunk,
+    #[error("bytes is {0}; allowed is at most {LARGEST_BODY}")]
+    Body(usize),
 }
 
 /// The switches that are on. Clones share them.
@@ -287,6 +236,10 @@ pub(crate) struct Quirks {
     /// The nonce for the cursor that is handed out after the last page.
     pub endless_cursor: Option<u32>,
     pub repeat_across_pages: bool,
+    /// The token endpoint does not look at PKCE.
+    pub ignore_pkce: bool,
+    /// The token endpoint grants one scope less than agreed.
+    pub fewer_scopes: bool,
 }
 
 fn matches(pattern: &str, method: &str, path: &str) -> bool {

@@ -3,9 +3,11 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Refusal {
     RateLimited,
+    /// For a reason in the provider's own words.
+    Quota(String),
     ServerError(StatusCode),
     TokenExpired,
     TokenRevoked,

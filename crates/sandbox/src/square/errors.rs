@@ -94,7 +94,7 @@ impl IntoResponse for SquareError {
 /// How Square words a refusal that a fault asked for.
 pub(crate) fn refuse(refusal: Refusal) -> Response {
     match refusal {
-        Refusal::RateLimited => SquareError::new(
+        Refusal::RateLimited | Refusal::Quota(_) => SquareError::new(
             StatusCode::TOO_MANY_REQUESTS,
             "RATE_LIMIT_ERROR",
             "RATE_LIMITED",

@@ -7,28 +7,30 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 
 use super::data::Dataset;
 use super::errors::{SquareError, expired, revoked};
 use super::{Square, Token, TokenStatus};
 use crate::faults::Quirks;
+use crate::oauth::Dead;
+use crate::requests::AccountId;
+
+/// The application that tokens belong to which no consent made.
+const SET_BY: &str = "sandbox-sq0idb-patchbay";
 
 /// Who asks: an extension that the handlers read.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub merchant_id: Arc<str>,
     pub dataset: Arc<RwLock<Dataset>>,
+    pub client_id: String,
     pub scopes: Vec<String>,
     pub expires_at: Option<chrono::DateTime<chrono::Utc>>,
     pub quirks: Quirks,
     /// Milliseconds since 1970 UTC, by the sandbox's clock.
     pub now: i64,
 }
-
-/// Left on the response for the request log.
-#[derive(Debug, Clone)]
-pub(crate) struct MerchantId(pub Arc<str>);
 
 impl Caller {
     /// # Errors
@@ -58,7 +60,7 @@ pub(crate) async fn check(
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
-    let merchant = MerchantId(Arc::clone(&caller.merchant_id));
+    let merchant = AccountId(Arc::clone(&caller.merchant_id));
     let versioned = request.uri().path().contains("/v2/");
     let refused = versioned
         .then(|| version(request.headers()).err())
@@ -86,30 +88,46 @@ fn authenticate(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .ok_or_else(unauthorized)?;
-    let Token {
-        merchant_id,
-        status,
-        scopes,
-        expires_at,
-        ..
-    } = square
-        .tokens()
-        .get(bearer)
-        .cloned()
-        .ok_or_else(unauthorized)?;
     let now = square.clock.now_ms();
-    match status {
-        TokenStatus::Revoked => return Err(revoked()),
-        TokenStatus::Expired => return Err(expired()),
-        TokenStatus::Active if expires_at.is_some_and(|at| at.timestamp_millis() <= now) => {
-            return Err(expired());
+    let set = square.tokens().get(bearer).cloned();
+    let (merchant_id, client_id, scopes, expires_at) = match set {
+        Some(token) => {
+            let Token {
+                merchant_id,
+                status,
+                scopes,
+                expires_at,
+                ..
+            } = token;
+            match status {
+                TokenStatus::Revoked => return Err(revoked()),
+                TokenStatus::Expired => return Err(expired()),
+                TokenStatus::Active
+                    if expires_at.is_some_and(|at| at.timestamp_millis() <= now) =>
+                {
+                    return Err(expired());
+                }
+                TokenStatus::Active => {}
+            }
+            (merchant_id, SET_BY.to_owned(), scopes, expires_at)
         }
-        TokenStatus::Active => {}
-    }
+        None => match square.oauth.bearer(bearer) {
+            Ok(granted) => (
+                granted.account.id,
+                granted.client_id,
+                granted.scopes,
+                granted.until_ms.and_then(DateTime::from_timestamp_millis),
+            ),
+            Err(Dead::Unknown) => return Err(unauthorized()),
+            Err(Dead::Expired) => return Err(expired()),
+            Err(Dead::Revoked) => return Err(revoked()),
+        },
+    };
     let dataset = square.dataset(&merchant_id).map_err(|_| unauthorized())?;
     Ok(Caller {
         merchant_id: merchant_id.into(),
         dataset,
+        client_id,
         scopes,
         expires_at,
         quirks,

@@ -71,7 +71,7 @@ pub(super) async fn token_status(
         .map(|at| crate::clock::rfc3339(at.timestamp_millis()));
     let mut status = json!({
         "scopes": caller.scopes,
-        "client_id": "sandbox-sq0idb-patchbay",
+        "client_id": caller.client_id,
         "merchant_id": &*caller.merchant_id,
     });
     if let Some(expires_at) = expires_at {

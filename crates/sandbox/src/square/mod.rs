@@ -19,6 +19,7 @@ mod gate;
 mod input;
 mod inventory;
 mod merchant;
+pub mod oauth;
 mod orders;
 mod output;
 mod shapes;
@@ -34,14 +35,18 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
+use crate::oauth::OAuth;
 use data::{Change, ChangeKind, Dataset, Summary};
 use errors::SquareError;
-pub(crate) use gate::MerchantId;
 
 /// The token that the default merchant accepts.
 pub const DEFAULT_TOKEN: &str = "sandbox-square-token";
 /// The id of the default merchant.
 pub const DEFAULT_MERCHANT: &str = "MLSANDBOX0001";
+/// Another merchant, with a small catalog, who can consent too.
+pub const OTHER_MERCHANT: &str = "MLSANDBOX0002";
+/// The token that the other merchant accepts.
+pub const OTHER_TOKEN: &str = "sandbox-square-token-2";
 /// What a token may do unless it is given less.
 pub const SCOPES: [&str; 5] = [
     "MERCHANT_PROFILE_READ",
@@ -122,6 +127,23 @@ impl Account {
             dataset,
         }
     }
+
+    /// The other merchant.
+    #[must_use]
+    pub fn other() -> Self {
+        let sizes = data::Sizes {
+            items: 12,
+            orders: 20,
+            customers: 8,
+            locations: 1,
+            ..data::Sizes::default()
+        };
+        Self {
+            merchant_id: OTHER_MERCHANT.to_owned(),
+            token: OTHER_TOKEN.to_owned(),
+            dataset: Dataset::seeded(2, &sizes),
+        }
+    }
 }
 
 /// The merchants and their tokens. Clones share them.
@@ -130,6 +152,8 @@ pub struct Square {
     clock: Clock,
     merchants: Arc<HashMap<Arc<str>, Arc<RwLock<Dataset>>>>,
     tokens: Arc<Mutex<HashMap<String, Token>>>,
+    /// Grants, beside the tokens that are simply set.
+    pub oauth: OAuth,
 }
 
 /// There is no merchant of this id.
@@ -140,6 +164,13 @@ pub struct NoMerchant(String, String);
 impl Square {
     #[must_use]
     pub fn new(accounts: Vec<Account>, clock: Clock) -> Self {
+        let consenting = accounts
+            .iter()
+            .map(|account| crate::oauth::Account {
+                id: account.merchant_id.clone(),
+                name: account.dataset.business_name.clone(),
+            })
+            .collect();
         let mut merchants = HashMap::new();
         let mut tokens = HashMap::new();
         for Account {
@@ -153,6 +184,7 @@ impl Square {
             merchants.insert(Arc::from(merchant_id), Arc::new(RwLock::new(dataset)));
         }
         Self {
+            oauth: oauth::oauth(consenting, clock.clone()),
             clock,
             merchants: Arc::new(merchants),
             tokens: Arc::new(Mutex::new(tokens)),
@@ -231,7 +263,7 @@ fn write(data: &RwLock<Dataset>) -> RwLockWriteGuard<'_, Dataset> {
 
 /// The API's routes, to be mounted at the root or under a prefix.
 pub fn router(square: Square) -> Router {
-    Router::new()
+    let gated = Router::new()
         .route("/v2/locations", get(merchant::locations))
         .route("/v2/merchants/{id}", get(merchant::merchant))
         .route("/oauth2/token/status", post(merchant::token_status))
@@ -257,7 +289,12 @@ pub fn router(square: Square) -> Router {
             )
         })
         .layer(from_fn_with_state(square.clone(), gate::check))
-        .with_state(square)
+        .with_state(square.clone());
+    Router::new()
+        .route("/oauth2/revoke", post(oauth::revoke))
+        .with_state(square.oauth.clone())
+        .merge(square.oauth.router())
+        .merge(gated)
 }
 
 /// 413, for a body that no request of Square's needs.
