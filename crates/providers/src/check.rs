@@ -34,6 +34,17 @@ impl Manifest {
         })
     }
 
+    /// Checks a config alone, defaults filled in: for a consent, which brings the secrets
+    /// itself. Pointers begin with `/config`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the pointers.
+    pub fn check_config(&self, config: &Value) -> Result<Value, Vec<FieldError>> {
+        let mut errors = Errors::default();
+        let config = self.fields(&self.config, config, "/config", &mut errors);
+        errors.or(Value::Object(self.config.with_defaults(config)))
+    }
+
     /// Checks what an action is given, and fills its defaults in. Pointers begin with
     /// `/input`.
     ///
@@ -76,6 +87,13 @@ impl Manifest {
     }
 
     fn check_secret(&self, secret: &SecretFields, errors: &mut Errors) {
+        if !self.takes_credential() {
+            let words = format!(
+                "{} takes no credential by hand: connect it by consent",
+                self.label
+            );
+            return errors.add("/secret", words);
+        }
         for (name, value) in &secret.0 {
             let pointer = format!("/secret/{}", escape(name));
             match self.config.properties.get(name) {

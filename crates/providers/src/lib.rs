@@ -3,10 +3,12 @@
 //! A provider gets a [`Session`] and returns values. It must not know a store,
 //! a queue or another provider.
 
+pub mod address;
 mod backoff;
 mod check;
 mod error;
 mod manifest;
+pub mod oauth;
 mod provider;
 mod registry;
 mod schema;

@@ -1,16 +1,24 @@
 //! What a provider declares of itself, read from its `manifest.toml` and checked
 //! once at start. The gallery, the forms, validation and the docs are fed from it.
 //!
+//! `[auth.oauth]` says how a consent works ([`crate::oauth`]): with `kind = "oauth"` it is
+//! the only way in, beside `kind = "access_token"` it is a second one. Addresses may hold
+//! fields of config: `https://{shop}` ([`crate::address`]).
+//!
 //! No code here may depend on a certain provider.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use patchbay_core::outbound::Origin;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use crate::schema::Schema;
+use crate::{
+    address::{Address, fill, places_problem},
+    oauth::{Oauth, is_own_parameter},
+    schema::Schema,
+};
 
 /// A provider's declaration. Serializes as the gallery shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,10 +65,20 @@ pub struct Manifest {
 pub enum Category {
     /// Point of sale.
     Pos,
+    /// Web shop of one's own.
+    Ecommerce,
+    /// Shop on somebody's market.
+    Marketplace,
+    /// Files.
+    Storage,
+    /// Chat.
+    Messaging,
+    /// Mail.
+    Email,
 }
 
 /// How an account is opened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// The way in.
@@ -70,6 +88,9 @@ pub struct Auth {
     /// What the credential must be allowed to do.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// How a person consents at the provider, where they can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<Oauth>,
 }
 
 /// Ways in.
@@ -78,6 +99,8 @@ pub struct Auth {
 pub enum AuthKind {
     /// A person pastes a token made at the provider.
     AccessToken,
+    /// A person consents at the provider; there is no credential to paste.
+    Oauth,
 }
 
 /// Proof key for code exchange.
@@ -99,9 +122,12 @@ pub struct Endpoint {
     /// Name, as the endpoint field of config says it.
     pub name: String,
     /// Root of the API.
-    pub base_url: Url,
+    pub base_url: Address,
     /// Hosts (https) that may be given the credential.
     pub hosts: Vec<String>,
+    /// What this endpoint adds to the address of a consent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consent_parameters: BTreeMap<String, String>,
 }
 
 /// Something a connection may do.
@@ -233,6 +259,83 @@ impl Manifest {
             .unwrap_or(&self.endpoints[0])
     }
 
+    /// Root of the API for a checked config; `None` where the config was never checked and
+    /// lacks what stands in the address.
+    #[must_use]
+    pub fn base_url(&self, config: &Value) -> Option<Url> {
+        self.endpoint(config)
+            .base_url
+            .fill(None, &self.config, config)
+    }
+
+    /// Origins that may be given the credential: https on the hosts of the endpoint that a
+    /// checked config chooses.
+    #[must_use]
+    pub fn credential_origins(&self, config: &Value) -> Vec<Origin> {
+        let hosts = self.endpoint(config).hosts.iter();
+        hosts
+            .filter_map(|host| fill(host, None, &self.config, config))
+            .filter_map(|host| origin(&host))
+            .collect()
+    }
+
+    /// Whether a person can hand over a credential made at the provider.
+    #[must_use]
+    pub fn takes_credential(&self) -> bool {
+        match self.auth.kind {
+            AuthKind::AccessToken => true,
+            AuthKind::Oauth => false,
+        }
+    }
+
+    /// Whether a person can consent at the provider.
+    #[must_use]
+    pub fn takes_consent(&self) -> bool {
+        self.auth.oauth.is_some()
+    }
+
+    /// The scopes that capabilities need, in the manifest's order; of all of them for `None`.
+    #[must_use]
+    pub fn scopes_for(&self, capabilities: Option<&[String]>) -> Vec<String> {
+        let Some(wanted) = capabilities else {
+            return self.auth.scopes.clone();
+        };
+        let is_wanted = |scope: &String| {
+            let mut users = self.scope_users(scope).peekable();
+            // What no capability claims is needed to open the account at all.
+            users.peek().is_none() || users.any(|capability| wanted.contains(capability))
+        };
+        let scopes = self.auth.scopes.iter();
+        scopes.filter(|scope| is_wanted(scope)).cloned().collect()
+    }
+
+    /// Capabilities that a grant of these scopes does not carry, each with what is missing.
+    #[must_use]
+    pub fn shortfall(&self, granted: &[String]) -> BTreeMap<String, Vec<String>> {
+        let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for scope in self.auth.scopes.iter().filter(|one| !granted.contains(one)) {
+            for capability in self.scope_users(scope) {
+                let scopes = missing.entry(capability.clone()).or_default();
+                if !scopes.contains(scope) {
+                    scopes.push(scope.clone());
+                }
+            }
+        }
+        missing
+    }
+
+    /// Capabilities of the streams and actions that need a scope.
+    fn scope_users<'m>(&'m self, scope: &String) -> impl Iterator<Item = &'m String> {
+        let streams = self.streams.iter().map(|it| (&it.scopes, &it.capability));
+        let actions = self.actions.iter().map(|it| (&it.scopes, &it.capability));
+        let users: Vec<&String> = streams
+            .chain(actions)
+            .filter(|(scopes, _)| scopes.contains(scope))
+            .map(|(_, capability)| capability)
+            .collect();
+        users.into_iter()
+    }
+
     fn problem(&self) -> Option<String> {
         if !is_key(&self.key) {
             return Some(format!(
@@ -243,20 +346,34 @@ impl Manifest {
         if self.endpoints.is_empty() {
             return Some("no endpoint".into());
         }
-        self.endpoints
-            .iter()
-            .find_map(Endpoint::problem)
-            .or_else(|| {
-                self.config
-                    .problem()
-                    .or_else(|| self.endpoint_field_problem())
-                    .or_else(|| repeated("capability", self.capabilities.iter().map(|it| &it.key)))
-                    .or_else(|| repeated("stream", self.streams.iter().map(|it| &it.key)))
-                    .or_else(|| repeated("action", self.actions.iter().map(|it| &it.key)))
-                    .or_else(|| self.unknown_capability())
-                    .or_else(|| self.stream_problem())
-                    .or_else(|| self.action_problem())
-            })
+        self.config.problem().or_else(|| {
+            self.endpoints
+                .iter()
+                .find_map(|endpoint| endpoint.problem(&self.config))
+                .or_else(|| self.auth_problem())
+                .or_else(|| self.endpoint_field_problem())
+                .or_else(|| repeated("capability", self.capabilities.iter().map(|it| &it.key)))
+                .or_else(|| repeated("stream", self.streams.iter().map(|it| &it.key)))
+                .or_else(|| repeated("action", self.actions.iter().map(|it| &it.key)))
+                .or_else(|| self.unknown_capability())
+                .or_else(|| self.stream_problem())
+                .or_else(|| self.action_problem())
+        })
+    }
+
+    fn auth_problem(&self) -> Option<String> {
+        let is_open = self.takes_credential() == self.config.secret_fields().next().is_some();
+        match &self.auth.oauth {
+            _ if !is_open => {
+                Some("secret fields of config and the way in contradict each other".into())
+            }
+            None if self.auth.kind == AuthKind::Oauth => Some("no section auth.oauth".into()),
+            None if self.auth.pkce != Pkce::Off => Some("a proof key without a consent".into()),
+            None => None,
+            Some(oauth) => oauth
+                .problem(&self.config)
+                .map(|problem| format!("auth.oauth: {problem}")),
+        }
     }
 
     fn endpoint_field_problem(&self) -> Option<String> {
@@ -332,32 +449,40 @@ impl Manifest {
 }
 
 impl Endpoint {
-    /// Origins that may be given the credential: https on the declared hosts.
-    #[must_use]
-    pub fn credential_origins(&self) -> Vec<Origin> {
-        let urls = self
+    fn problem(&self, schema: &Schema) -> Option<String> {
+        let name = &self.name;
+        if let Some(problem) = self.base_url.problem(schema, false) {
+            return Some(format!("base_url of endpoint `{name}`: {problem}"));
+        }
+        if let Some(problem) = self
             .hosts
             .iter()
-            .filter_map(|host| Url::parse(&format!("https://{host}")).ok());
-        urls.filter_map(|url| Origin::of(&url).ok()).collect()
+            .find_map(|host| places_problem(host, schema))
+        {
+            return Some(format!("hosts of endpoint `{name}`: {problem}"));
+        }
+        let is_there = |host: &String| origin(&host.replace(['{', '}'], "")).is_some();
+        if !self.hosts.iter().all(is_there) {
+            return Some(format!("a host of endpoint `{name}` is malformed"));
+        }
+        if !self.hosts.iter().any(|host| self.base_url.is_on(host)) {
+            return Some(format!(
+                "the base_url of endpoint `{name}` is not among its hosts"
+            ));
+        }
+        let own = self
+            .consent_parameters
+            .keys()
+            .find(|it| is_own_parameter(it))?;
+        Some(format!(
+            "consent_parameters of endpoint `{name}`: `{own}` belongs to the flow"
+        ))
     }
+}
 
-    fn problem(&self) -> Option<String> {
-        if self.base_url.scheme() != "https" {
-            return Some(format!("endpoint `{}` is not https", self.name));
-        }
-        let origins = self.credential_origins();
-        if origins.len() != self.hosts.len() {
-            return Some(format!("a host of endpoint `{}` is malformed", self.name));
-        }
-        match Origin::of(&self.base_url) {
-            Ok(origin) if origins.contains(&origin) => None,
-            _ => Some(format!(
-                "the base_url of endpoint `{}` is not among its hosts",
-                self.name
-            )),
-        }
-    }
+/// The origin of an https host.
+fn origin(host: &str) -> Option<Origin> {
+    Origin::of(&Url::parse(&format!("https://{host}")).ok()?).ok()
 }
 
 fn is_key(text: &str) -> bool {

@@ -10,7 +10,9 @@ use patchbay_core::{
 use serde_json::Value;
 use url::Url;
 
-use crate::{backoff::Backoff, provider::Provider, session::Session, square::Square};
+use crate::{
+    backoff::Backoff, oauth::OauthPlace, provider::Provider, session::Session, square::Square,
+};
 
 /// The providers of this process.
 #[derive(Debug, Clone)]
@@ -107,10 +109,11 @@ impl Registry {
         let manifest = provider.manifest();
         let (base_url, credential_origins) = match self.overrides.get(&manifest.key) {
             Some((url, origin)) => (url.clone(), vec![origin.clone()]),
-            None => {
-                let endpoint = manifest.endpoint(&config);
-                (endpoint.base_url.clone(), endpoint.credential_origins())
-            }
+            None => match manifest.base_url(&config) {
+                Some(base_url) => (base_url, manifest.credential_origins(&config)),
+                // A config that was never checked leads nowhere, and nothing may be sent there.
+                None => (nowhere(), Vec::new()),
+            },
         };
         Session {
             outbound,
@@ -121,6 +124,22 @@ impl Registry {
             clock,
             trace_context,
             backoff: Backoff::default(),
+            client: None,
         }
     }
+
+    /// Where a provider's consent lives for a checked config: as its manifest says, or
+    /// under the operator's base address, which keeps the path of each address and
+    /// replaces what is before it. `None`: the provider has no consent.
+    #[must_use]
+    pub fn oauth(&self, provider: &dyn Provider, config: &Value) -> Option<OauthPlace> {
+        let manifest = provider.manifest();
+        let instead = self.overrides.get(&manifest.key).map(|(url, _)| url);
+        OauthPlace::of(manifest, config, instead)
+    }
+}
+
+/// An address that never resolves (RFC 6761, section 6.4).
+fn nowhere() -> Url {
+    Url::parse("https://unset.invalid").expect("a plain address")
 }

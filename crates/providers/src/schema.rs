@@ -3,13 +3,14 @@
 //!
 //! The subset: one flat object; properties of type `string`, `integer`, `boolean`
 //! or `array` of strings; `title`, `description`, `default`, `enum`, `minLength`,
-//! `maxLength`, `minimum`, `maximum`, `items`, `maxItems`, `required`; `additionalProperties`
+//! `maxLength`, `pattern`, `minimum`, `maximum`, `items`, `maxItems`, `required`; `additionalProperties`
 //! is always false; `x-secret: true` marks a text that is sealed and never returned.
 //! It is a type of ours rather than a library: forty lines decide it, and messages
 //! must never repeat a value that may be secret.
 
 use std::collections::BTreeMap;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
@@ -55,6 +56,9 @@ pub struct Property {
     /// Characters of a text at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
+    /// What the whole text must be like: a regular expression between `^` and `$`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
     /// Smallest number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<i64>,
@@ -146,6 +150,13 @@ impl Schema {
                     "field `{name}`: a list and nothing else says what its items are"
                 ));
             }
+            if let Some(pattern) = &property.pattern
+                && (property.kind != PropertyKind::String || whole(pattern).is_none())
+            {
+                return Some(format!(
+                    "field `{name}`: only a text has a pattern, and it goes from `^` to `$`"
+                ));
+            }
             let default = property.default.as_ref()?;
             property
                 .refuse(default)
@@ -197,11 +208,16 @@ impl Property {
         if !self.choices.is_empty() && !self.choices.iter().any(|choice| choice == text) {
             return Some(format!("must be one of: {}", self.choices.join(", ")));
         }
-        refuse_length(
+        let length = refuse_length(
             text,
             self.min_length.unwrap_or(0),
             self.max_length.unwrap_or(usize::MAX),
-        )
+        );
+        length.or_else(|| {
+            let pattern = self.pattern.as_ref()?;
+            let fits = whole(pattern).is_some_and(|pattern| pattern.is_match(text));
+            (!fits).then(|| format!("must be of the form {pattern}"))
+        })
     }
 
     fn refuse_number(&self, number: i64) -> Option<String> {
@@ -223,6 +239,13 @@ impl Items {
             (ItemKind::String, _) => Some("must be a text".into()),
         }
     }
+}
+
+/// A pattern that judges the whole of a text.
+fn whole(pattern: &str) -> Option<Regex> {
+    let is_anchored = pattern.starts_with('^') && pattern.ends_with('$');
+    // `$` alone would also match before a last line break in other dialects; here it does not.
+    is_anchored.then(|| Regex::new(pattern).ok()).flatten()
 }
 
 fn refuse_length(text: &str, least: usize, most: usize) -> Option<String> {

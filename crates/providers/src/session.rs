@@ -7,13 +7,15 @@ use chrono::{DateTime, Utc};
 use patchbay_core::{
     clock::Clock,
     failure::FailureKind,
-    outbound::{Credential, Origin, Outbound, OutboundRequest, OutboundResponse},
-    secret::SecretFields,
+    outbound::{
+        Credential, Origin, Outbound, OutboundRequest, OutboundResponse, header::HeaderName,
+    },
+    secret::{Secret, SecretFields},
 };
 use serde_json::Value;
 use url::Url;
 
-use crate::{backoff::Backoff, error::ProviderError};
+use crate::{backoff::Backoff, error::ProviderError, oauth::OauthClient};
 
 /// Everything a provider's code may use.
 #[derive(Debug, Clone)]
@@ -34,9 +36,19 @@ pub struct Session {
     pub trace_context: Option<String>,
     /// How a refusal for haste is waited out.
     pub backoff: Backoff,
+    /// The OAuth client of the grant, for providers whose API asks for it in every call
+    /// (Etsy). Only a worker has it.
+    pub client: Option<OauthClient>,
 }
 
 impl Session {
+    /// With the OAuth client that the connection's grant was given to.
+    #[must_use]
+    pub fn with_client(mut self, client: Option<OauthClient>) -> Self {
+        self.client = client;
+        self
+    }
+
     /// The present time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
@@ -57,17 +69,28 @@ impl Session {
     /// # Errors
     /// The credential has no such field.
     pub fn bearer(&self, field: &str) -> Result<Credential, ProviderError> {
-        match self.secret.get(field) {
-            Some(secret) => Ok(Credential::bearer(
-                secret.clone(),
-                self.credential_origins.clone(),
-            )),
-            None => Err(ProviderError::new(
+        let secret = self.field(field)?.clone();
+        Ok(Credential::bearer(secret, self.credential_origins.clone()))
+    }
+
+    /// A secret field as a header of its own for this provider's hosts.
+    ///
+    /// # Errors
+    /// The credential has no such field.
+    pub fn header(&self, name: HeaderName, field: &str) -> Result<Credential, ProviderError> {
+        let secret = self.field(field)?.clone();
+        let origins = self.credential_origins.clone();
+        Ok(Credential::header(name, secret, origins))
+    }
+
+    fn field(&self, field: &str) -> Result<&Secret, ProviderError> {
+        self.secret.get(field).ok_or_else(|| {
+            ProviderError::new(
                 FailureKind::Auth,
                 format!("The connection has no {field}."),
-                "Set its credential anew.",
-            )),
-        }
+                "Connect the account again, or set its credential anew.",
+            )
+        })
     }
 
     /// Sends once, with the trace context of the job.

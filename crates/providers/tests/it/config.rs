@@ -94,7 +94,7 @@ fn what_is_no_object_and_what_is_empty_is_refused() {
 fn the_environment_chooses_the_host_that_may_see_the_token() {
     let provider = square();
     let manifest = provider.manifest();
-    let host = |config: Value| manifest.endpoint(&config).base_url.to_string();
+    let host = |config: Value| manifest.base_url(&config).expect("an address").to_string();
     assert_eq!(host(json!({})), "https://connect.squareup.com/");
     assert_eq!(
         host(json!({ "environment": "sandbox" })),
