@@ -238,6 +238,9 @@ pub async fn worker_parts(
         })?),
         store: store.clone(),
         hints: Arc::clone(&hints),
+        clients: Arc::default(),
+        refresher: Arc::default(),
+        consents: Arc::default(),
     };
     let connect = own_connection(place.database.clone(), &context);
     let deps = WorkerDeps::new(context, connect, "worker", "bench");

@@ -45,6 +45,10 @@ pub enum EventKind {
     #[serde(rename = "connection.revoked")]
     #[sea_orm(string_value = "connection.revoked")]
     ConnectionRevoked,
+    /// Checks of it came to another health.
+    #[serde(rename = "connection.health_changed")]
+    #[sea_orm(string_value = "connection.health_changed")]
+    ConnectionHealthChanged,
     /// A person switched it off.
     #[serde(rename = "connection.disabled")]
     #[sea_orm(string_value = "connection.disabled")]

@@ -25,8 +25,18 @@ pub enum JobKind {
     ConnectionTest,
     /// Asks the provider whether the present credential works.
     HealthCheck,
+    /// Asks many connections of one provider the same.
+    HealthBatch,
     /// Pulls one stream of a connection.
     Sync,
+    /// Refreshes a grant ahead of its end.
+    CredentialRefresh,
+    /// Tells the provider that a grant has ended.
+    CredentialRevoke,
+    /// Exchanges the code of a consent for a grant and makes it the connection's credential.
+    ConsentExchange,
+    /// Stores an org's own OAuth client, whose secret came sealed.
+    OauthClientSet,
     /// Does nothing for `args.sleep_ms`; benchmarks and fault tests run it.
     Noop,
 }
@@ -183,6 +193,10 @@ impl NewJob {
         }
     }
 }
+
+/// In the place of a sealing key's id: the bytes are a vault's blob, moved here from the
+/// row that they were closed for. No sealing key can have this id.
+pub const SEALED_BY_VAULT: &str = "vault:credential";
 
 /// Secret arguments of a job: HPKE ciphertext and the id of the key it is sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]

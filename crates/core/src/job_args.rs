@@ -1,6 +1,7 @@
 //! Arguments of jobs, as the API writes them and the worker reads them. Never secret:
 //! secrets travel in the job's `sealed` column.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +43,21 @@ pub struct OauthClientSetArgs {
 pub struct HealthCheckArgs {
     /// Who wants to know: `manual`, `scheduled` or `auto`.
     pub reason: CheckReason,
+}
+
+/// Arguments of `health_batch`: of the clock a job of the deployment, of a person one of
+/// the org.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthBatchArgs {
+    /// Key of their provider, for people.
+    pub provider: String,
+    /// Who wants to know.
+    pub reason: CheckReason,
+    /// When it was asked for, to the millisecond. A check since then need not be made again.
+    pub asked_at: DateTime<Utc>,
+    /// What to check.
+    pub connections: Vec<ConnectionId>,
 }
 
 /// Who wants to know how a connection is.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use patchbay_core::{clock::Clock, hints::Hints, outbound::Outbound, store::Store, vault::Vault};
 use patchbay_providers::Registry;
 
+use crate::{clients::OauthClients, jobs::ConsentCounts, refresh::Refresher};
+
 /// The process's parts that bodies work with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -21,4 +23,10 @@ pub struct Context {
     pub providers: Arc<Registry>,
     /// The one HTTP client.
     pub outbound: Arc<Outbound>,
+    /// To which OAuth clients grants are given.
+    pub clients: Arc<OauthClients>,
+    /// Keeps granted credentials alive.
+    pub refresher: Arc<Refresher>,
+    /// What became of consents, for `/metrics`.
+    pub consents: Arc<ConsentCounts>,
 }

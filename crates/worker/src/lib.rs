@@ -8,6 +8,7 @@
 
 mod backend;
 mod book;
+pub mod clients;
 pub mod context;
 mod deaf;
 mod driver;
@@ -15,12 +16,15 @@ pub mod job_log;
 pub mod jobs;
 pub mod lease;
 pub mod metrics;
+pub mod refresh;
 pub mod run;
 mod supervise;
 pub mod worker;
 
+pub use clients::OauthClients;
 pub use context::Context;
 pub use lease::{Connect, own_connection};
 pub use metrics::Metrics;
+pub use refresh::Refresher;
 pub use run::{FenceError, JobRun, StopReason};
 pub use worker::{STOP_WITHIN, WorkerDeps, WorkerError, run};

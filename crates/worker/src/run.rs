@@ -134,6 +134,19 @@ impl JobRun {
         Ok((self.fence(tx).await?, row))
     }
 
+    /// The same with the rows of many connections held, in the order of their ids.
+    ///
+    /// # Errors
+    /// As [`Self::begin_fenced`].
+    pub async fn begin_fenced_on_all(
+        &self,
+        connections: &[ConnectionId],
+    ) -> Result<(DatabaseTransaction, Vec<connection::Model>), FenceError> {
+        let tx = self.store.begin().await?;
+        let rows = self.store.lock_connections(&tx, connections).await?;
+        Ok((self.fence(tx).await?, rows))
+    }
+
     async fn fence(&self, tx: DatabaseTransaction) -> Result<DatabaseTransaction, FenceError> {
         if self.store.jobs().fence(&tx, self.lease).await? {
             return Ok(tx);
@@ -321,6 +334,9 @@ impl JobRun {
             clock,
             providers: Arc::new(patchbay_providers::Registry::builtin()),
             outbound: Arc::new(Outbound::new(OutboundConfig::default()).unwrap()),
+            clients: Arc::default(),
+            refresher: Arc::default(),
+            consents: Arc::default(),
         };
         let now = SystemClock.now();
         let job = Job {

@@ -85,6 +85,9 @@ impl Stage {
             vault: Arc::new(Vault::new(keyring, deployment)),
             providers: Arc::new(Registry::builtin()),
             outbound: Arc::new(Outbound::new(OutboundConfig::default()).unwrap()),
+            clients: Arc::default(),
+            refresher: Arc::default(),
+            consents: Arc::default(),
         };
         Self {
             ctx,

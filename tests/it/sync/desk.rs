@@ -123,6 +123,9 @@ impl Desk {
                 })
                 .unwrap(),
             ),
+            clients: Arc::default(),
+            refresher: Arc::default(),
+            consents: Arc::default(),
             store,
         };
         let tx = ctx.store.begin().await.unwrap();

@@ -47,6 +47,9 @@ pub async fn context(
         clock: Arc::new(SystemClock),
         providers: Arc::new(outside::providers(config)?),
         outbound: outside::outbound(config)?,
+        clients: Arc::new(outside::oauth_clients(config)?),
+        refresher: Arc::default(),
+        consents: Arc::default(),
     })
 }
 

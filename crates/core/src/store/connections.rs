@@ -7,7 +7,9 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
+pub mod consented;
 mod ending;
+mod revoking;
 
 use super::{Store, StoreError, events::NewEvent};
 use crate::{
@@ -17,6 +19,9 @@ use crate::{
     failure::Failure,
     ids::{ConnectionId, OrgId},
 };
+
+/// Minutes from one check of a connection to the next, unless a person says otherwise.
+pub const DEFAULT_HEALTH_MINUTES: i32 = 5;
 
 /// A connection to be made.
 #[derive(Debug, Clone)]
@@ -94,6 +99,7 @@ impl Store {
             last_success_at: None,
             last_checked_at: None,
             last_synced_at: None,
+            health_interval_minutes: DEFAULT_HEALTH_MINUTES,
             version: 1,
             created_by: new.created_by,
             created_at: now,
@@ -148,6 +154,27 @@ impl Store {
             .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
             .one(self.db())
             .await?)
+    }
+
+    /// Whether any org has this account of a provider connected.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn account_is_connected(
+        &self,
+        provider: &str,
+        account_key: &str,
+    ) -> Result<bool, StoreError> {
+        Ok(connection::Entity::find()
+            .filter(connection::Column::Provider.eq(provider))
+            .filter(connection::Column::AccountKey.eq(account_key))
+            .filter(
+                connection::Column::Status
+                    .is_in([ConnectionStatus::Active, ConnectionStatus::Disabled]),
+            )
+            .one(self.db())
+            .await?
+            .is_some())
     }
 
     /// One connection, its row held until the transaction ends. Parking, unparking and
@@ -209,7 +236,12 @@ impl Store {
         change.id = Set(row.id);
         change.version = Set(row.version + 1);
         change.updated_at = Set(self.clock().now());
-        Ok(connection::Entity::update(change).exec(tx).await?)
+        let updated = connection::Entity::update(change).exec(tx).await?;
+        let planned = |row: &connection::Model| (row.status, row.health_interval_minutes);
+        if planned(&updated) != planned(row) {
+            self.plan_checks(tx, &updated).await?;
+        }
+        Ok(updated)
     }
 
     /// A test passed: the connection works, with this account. The caller holds the row
@@ -247,6 +279,7 @@ impl Store {
                 },
             )
             .await?;
+        self.forget_outcomes(tx, row.id).await?;
         let event = NewEvent::new(row.org_id, EventKind::ConnectionActivated, actor)
             .connection(row.id)
             .data(json!({ "account": account.name }));
@@ -255,7 +288,7 @@ impl Store {
     }
 
     /// Work with the connection went wrong. `status` is set where the failure settles it
-    /// (a refused credential); health follows. The caller holds the row.
+    /// (a refused credential), and the health with it. The caller holds the row.
     ///
     /// # Errors
     /// The database.
@@ -273,11 +306,11 @@ impl Store {
         })?;
         let change = connection::ActiveModel {
             status: Set(status.unwrap_or(row.status)),
-            // One failure is not an outage; three in a row, or a refusal, are.
-            health: Set(if status.is_some() || count >= 3 {
+            // A refusal is no matter of luck; anything else is for checks to judge.
+            health: Set(if status.is_some() {
                 Health::Failing
             } else {
-                Health::Degraded
+                row.health
             }),
             error_count: Set(count),
             last_error: Set(Some(stored)),
@@ -299,7 +332,6 @@ impl Store {
     ) -> Result<connection::Model, StoreError> {
         let now = self.clock().now();
         let mut change = connection::ActiveModel {
-            health: Set(Health::Healthy),
             error_count: Set(0),
             last_success_at: Set(Some(now)),
             ..Default::default()
@@ -310,6 +342,32 @@ impl Store {
             change.last_checked_at = Set(Some(now));
         }
         self.update_connection(tx, row, change).await
+    }
+
+    /// The credential in force, which was refused before, works: the refusal was a passing
+    /// mistake. The caller holds the row and unparks its jobs.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn restore_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+    ) -> Result<connection::Model, StoreError> {
+        let change = connection::ActiveModel {
+            status: Set(ConnectionStatus::Active),
+            health: Set(Health::Healthy),
+            error_count: Set(0),
+            last_success_at: Set(Some(self.clock().now())),
+            ..Default::default()
+        };
+        let updated = self.update_connection(tx, row, change).await?;
+        self.forget_outcomes(tx, row.id).await?;
+        let event = NewEvent::new(row.org_id, EventKind::ConnectionActivated, "system")
+            .connection(row.id)
+            .data(json!({ "account": row.account_name, "by": "health_check" }));
+        self.record_event(tx, event).await?;
+        Ok(updated)
     }
 
     /// Switches a connection off or on. Off parks its waiting jobs; on is for the caller to

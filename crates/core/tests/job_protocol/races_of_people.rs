@@ -74,7 +74,7 @@ async fn a_disconnect_cancels_also_the_successor_of_a_job_that_ends_beside_it() 
     };
     let (disconnected, ()) = tokio::join!(stage.store.disconnect(&wish, &row, "test"), commit);
     wish.commit().await.unwrap();
-    assert_eq!(disconnected.unwrap().1, [successor]);
+    assert_eq!(disconnected.unwrap().cancelled, [successor]);
     assert_eq!(stage.state(job).await, JobState::Succeeded);
     assert_eq!(stage.state(successor).await, JobState::Cancelled);
 }

@@ -12,13 +12,21 @@ use serde_json::Value;
 
 use crate::{context::Context, run::JobRun};
 
+mod checking;
 mod connection_test;
+mod consent_exchange;
+mod credential_refresh;
+mod credential_revoke;
 #[cfg(debug_assertions)]
 mod drill;
+mod health_batch;
 mod health_check;
 mod noop;
+mod oauth_client_set;
 pub mod opening;
 mod sync;
+
+pub use consent_exchange::ConsentCounts;
 
 /// Runs the body of a claimed job.
 ///
@@ -28,7 +36,12 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     match run.job.kind {
         JobKind::Noop => noop::run(run, ctx).await,
         JobKind::ConnectionTest => connection_test::run(run, ctx).await,
+        JobKind::ConsentExchange => consent_exchange::run(run, ctx).await,
+        JobKind::OauthClientSet => oauth_client_set::run(run, ctx).await,
+        JobKind::CredentialRefresh => credential_refresh::run(run, ctx).await,
+        JobKind::CredentialRevoke => credential_revoke::run(run, ctx).await,
         JobKind::HealthCheck => health_check::run(run, ctx).await,
+        JobKind::HealthBatch => health_batch::run(run, ctx).await,
         JobKind::Sync => sync::run(run, ctx).await,
     }
 }

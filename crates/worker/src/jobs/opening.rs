@@ -2,23 +2,23 @@
 //! by the provider does to the connection.
 
 use patchbay_core::{
-    connection::ConnectionStatus,
+    connection::{ConnectionStatus, CredentialOrigin},
     entities::connection,
     events::EventKind,
     failure::{Failure, FailureKind},
     hints::Signal,
-    ids::{ConnectionId, OrgId},
+    ids::{ConnectionId, CredentialId, OrgId},
     job::{JobError, Next},
     secret::SecretFields,
     store::events::NewEvent,
     vault::VaultError,
 };
-use patchbay_providers::{AuthKind, Provider, ProviderError, Session};
+use patchbay_providers::{Provider, ProviderError, Session};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use crate::{context::Context, run::JobRun};
+use crate::{context::Context, refresh::RefreshError, run::JobRun};
 
 /// A connection with its provider, ready for work.
 #[derive(Debug)]
@@ -30,7 +30,11 @@ pub struct Opened {
     /// What the provider's code acts with.
     pub session: Session,
     /// Which credential the session holds.
+    pub credential: CredentialId,
+    /// Which version of it.
     pub credential_version: i64,
+    /// Whether a consent granted it, so that it may be renewed.
+    pub granted: bool,
 }
 
 /// The job's arguments in their type.
@@ -70,6 +74,19 @@ pub async fn find(
     ctx: &Context,
 ) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
     let (org, id) = subject(run)?;
+    find_one(run, ctx, org, id).await
+}
+
+/// The same of any connection, for jobs that work on several.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_one(
+    run: &JobRun,
+    ctx: &Context,
+    org: OrgId,
+    id: ConnectionId,
+) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
     let row = ctx.store.connection(ctx.store.db(), org, id).await?;
     let Some(row) = row.filter(|row| row.status != ConnectionStatus::Disconnected) else {
         return Err(fail(
@@ -85,6 +102,9 @@ pub async fn find(
             "Run workers of the version that the API has.",
         ));
     };
+    let manifest = provider.manifest();
+    run.log
+        .explain(manifest.auth.kind.opening(), &manifest.impact);
     Ok((row, provider))
 }
 
@@ -93,7 +113,21 @@ pub async fn find(
 /// # Errors
 /// Parks where there is no credential or the connection is switched off.
 pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
-    let (row, provider) = find(run, ctx).await?;
+    let (org, id) = subject(run)?;
+    open_one(run, ctx, org, id).await
+}
+
+/// The same of any connection, for jobs that work on several.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_one(
+    run: &JobRun,
+    ctx: &Context,
+    org: OrgId,
+    id: ConnectionId,
+) -> Result<Opened, JobError> {
+    let (row, provider) = find_one(run, ctx, org, id).await?;
     if row.status == ConnectionStatus::Disabled {
         return Err(park(
             None,
@@ -112,18 +146,19 @@ pub async fn open(run: &JobRun, ctx: &Context) -> Result<Opened, JobError> {
             "Set its credential; the job then goes on by itself.",
         ));
     };
-    let sealed = credential.sealed.as_deref().unwrap_or_default();
-    let secret = ctx
-        .vault
-        .open_credential(&ctx.store, row.org_id, row.id, credential.id, sealed)
-        .await
-        .map_err(vault_error)?;
-    let session = session(run, ctx, &*provider, row.config.clone(), secret);
+    let usable = tokio::select! {
+        usable = ctx.refresher.usable(ctx, &row, &credential) => usable,
+        () = run.stop.cancelled() => return Err(run.released()),
+    };
+    let fresh = usable?;
+    let session = session(run, ctx, &*provider, row.config.clone(), fresh.secret);
     Ok(Opened {
         row,
         provider,
         session,
-        credential_version: credential.version,
+        credential: credential.id,
+        credential_version: fresh.version,
+        granted: credential.origin == CredentialOrigin::Consent,
     })
 }
 
@@ -149,6 +184,37 @@ pub fn session(
 }
 
 impl Opened {
+    /// After the provider has refused the token (401): takes a newer one, if there is one to
+    /// be had. True: the session holds it, the call may be made once more. False: the
+    /// refusal stands.
+    ///
+    /// # Errors
+    /// There may be a newer one later, or the consent has ended.
+    pub async fn renewed(
+        &mut self,
+        run: &JobRun,
+        ctx: &Context,
+        refusal: &ProviderError,
+    ) -> Result<bool, JobError> {
+        if !self.granted || refusal.kind != FailureKind::Auth {
+            return Ok(false);
+        }
+        let renewed = tokio::select! {
+            renewed = ctx.refresher.renew(ctx, &self.row, self.credential, self.credential_version) => renewed,
+            () = run.stop.cancelled() => return Err(run.released()),
+        };
+        match renewed {
+            Ok(fresh) => {
+                let config = self.session.config.clone();
+                self.session = session(run, ctx, &*self.provider, config, fresh.secret);
+                self.credential_version = fresh.version;
+                Ok(true)
+            }
+            Err(RefreshError::NotRefreshable) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What the job does about a provider's error. A definitive refusal of the
     /// credential in force breaks the connection and parks its waiting jobs; a late
     /// refusal of an old one changes nothing.
@@ -208,8 +274,13 @@ impl Opened {
         );
         if current.is_some_and(|credential| credential.version == self.credential_version) && usable
         {
-            let status = match self.provider.manifest().auth.kind {
-                AuthKind::AccessToken => ConnectionStatus::Error,
+            let status = if self.granted {
+                ctx.store
+                    .refuse_grant(&tx, self.credential, self.credential_version)
+                    .await?;
+                ConnectionStatus::Expired
+            } else {
+                ConnectionStatus::Error
             };
             ctx.store
                 .note_failure(&tx, &row, failure, Some(status))

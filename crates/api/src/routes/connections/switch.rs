@@ -152,9 +152,12 @@ pub async fn disconnect(
     let mut announcement = Announcement::default();
     let row = hold(&api, &tx, &caller, id).await?;
     if row.status != ConnectionStatus::Disconnected {
-        let (_, cancelled) = api.store.disconnect(&tx, &row, &caller.actor()).await?;
-        for job in cancelled {
+        let ended = api.store.disconnect(&tx, &row, &caller.actor()).await?;
+        for job in ended.cancelled {
             announcement.look_at_job(Some(caller.org), job);
+        }
+        if let Some(revocation) = &ended.revocation {
+            announcement.job(revocation);
         }
         announcement.connection(caller.org, id);
     }

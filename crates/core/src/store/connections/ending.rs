@@ -17,6 +17,17 @@ use crate::{
     store::{Store, StoreError, events::NewEvent, jobs::Moved},
 };
 
+/// What a disconnect came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disconnected {
+    /// The row as it is now.
+    pub connection: connection::Model,
+    /// Jobs that were cancelled.
+    pub cancelled: Vec<JobId>,
+    /// The job that revokes the grant at the provider, where there was one.
+    pub revocation: Option<job::Model>,
+}
+
 impl Store {
     /// Disconnects: the credential is emptied, schedules are deleted, waiting and running
     /// jobs are cancelled, records stay. The caller holds the row. Returns the cancelled jobs.
@@ -28,7 +39,7 @@ impl Store {
         tx: &DatabaseTransaction,
         row: &connection::Model,
         actor: &str,
-    ) -> Result<(connection::Model, Vec<JobId>), StoreError> {
+    ) -> Result<Disconnected, StoreError> {
         self.revoke_credential(tx, row.org_id, row.id, actor)
             .await?;
         self.delete_schedules_of(tx, row.id).await?;
@@ -46,6 +57,7 @@ impl Store {
                 }
             }
         }
+        let revocation = self.end_credential(tx, row, actor).await?;
         let change = connection::ActiveModel {
             status: Set(ConnectionStatus::Disconnected),
             health: Set(Health::Unknown),
@@ -58,7 +70,11 @@ impl Store {
             NewEvent::new(row.org_id, EventKind::ConnectionDisconnected, actor).connection(row.id),
         )
         .await?;
-        Ok((updated, cancelled))
+        Ok(Disconnected {
+            connection: updated,
+            cancelled,
+            revocation,
+        })
     }
 
     /// Disconnects connections that stayed pending since before `made_before`, at most `limit`.

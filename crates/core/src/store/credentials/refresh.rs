@@ -74,6 +74,8 @@ pub struct RefreshDue {
     pub org: OrgId,
     /// Of which connection.
     pub connection: ConnectionId,
+    /// Which version is to be replaced.
+    pub version: i64,
 }
 
 /// A due refresh that was handed to a job is looked at again after this long.
@@ -219,11 +221,12 @@ impl Store {
                     .is_in([ConnectionStatus::Active, ConnectionStatus::Error]),
             )
             .into_query();
-        let rows: Vec<(CredentialId, OrgId, ConnectionId)> = credential::Entity::find()
+        let rows: Vec<(CredentialId, OrgId, ConnectionId, i64)> = credential::Entity::find()
             .select_only()
             .column(credential::Column::Id)
             .column(credential::Column::OrgId)
             .column(credential::Column::ConnectionId)
+            .column(credential::Column::Version)
             .filter(credential::Column::RefreshDueAt.lte(now))
             .filter(credential::Column::RevokedAt.is_null())
             .filter(credential::Column::RefusedAt.is_null())
@@ -247,7 +250,11 @@ impl Store {
         }
         let due = rows
             .into_iter()
-            .map(|(_, org, connection)| RefreshDue { org, connection });
+            .map(|(_, org, connection, version)| RefreshDue {
+                org,
+                connection,
+                version,
+            });
         Ok(due.collect())
     }
 

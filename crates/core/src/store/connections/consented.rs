@@ -1,0 +1,86 @@
+//! What a consent needs of connections: the one of an account, one that comes back, and one
+//! that was granted less than it wants.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+};
+
+use super::is_unique_violation;
+use crate::{
+    connection::{ConnectionStatus, Health},
+    entities::connection,
+    failure::Failure,
+    ids::OrgId,
+    store::{Store, StoreError},
+};
+
+impl Store {
+    /// The connection of an account: the live one, else the one disconnected last.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn connection_of_account(
+        &self,
+        org: OrgId,
+        provider: &str,
+        account_key: &str,
+    ) -> Result<Option<connection::Model>, StoreError> {
+        let rows = connection::Entity::find()
+            .filter(connection::Column::OrgId.eq(org))
+            .filter(connection::Column::Provider.eq(provider))
+            .filter(connection::Column::AccountKey.eq(account_key))
+            .order_by_asc(connection::Column::DisconnectedAt)
+            .all(self.db())
+            .await?;
+        let is_live = |row: &&connection::Model| row.status != ConnectionStatus::Disconnected;
+        let live = rows.iter().find(is_live).cloned();
+        Ok(live.or_else(|| rows.into_iter().next_back()))
+    }
+
+    /// Brings a disconnected connection back, untested: its records and cursors are as they
+    /// were. The caller holds the row. `None`: the org has another one of this exclusive
+    /// provider; the transaction can only be rolled back then.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn bring_back_connection(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+    ) -> Result<Option<connection::Model>, StoreError> {
+        let change = connection::ActiveModel {
+            status: Set(ConnectionStatus::Pending),
+            disconnected_at: Set(None),
+            ..Default::default()
+        };
+        match self.update_connection(tx, row, change).await {
+            Ok(row) => Ok(Some(row)),
+            Err(StoreError::Database(error)) if is_unique_violation(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A connection works, but its account granted less than was asked for. The caller holds
+    /// the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_shortfall(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        failure: &Failure,
+    ) -> Result<connection::Model, StoreError> {
+        let stored = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
+            what: "connections.last_error",
+            why: error.to_string(),
+        })?;
+        let change = connection::ActiveModel {
+            health: Set(Health::Degraded),
+            last_error: Set(Some(stored)),
+            last_error_at: Set(Some(self.clock().now())),
+            ..Default::default()
+        };
+        self.update_connection(tx, row, change).await
+    }
+}

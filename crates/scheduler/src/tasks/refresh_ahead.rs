@@ -1,0 +1,85 @@
+//! Has grants refreshed ahead of their end, each at a time of its own.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use patchbay_core::{
+    job::{JobKind, NewJob, Queue},
+    job_args::CredentialRefreshArgs,
+    store::{StoreError, jobs::Due},
+};
+
+use super::{Duty, DutyError};
+use crate::SchedulerDeps;
+
+/// Rows in one transaction, so that its locks are short.
+const BATCH: u64 = 500;
+/// A refresh that has not ended by then is stopped; its answer is committed all the same.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct RefreshAhead {
+    deps: SchedulerDeps,
+}
+
+impl RefreshAhead {
+    pub(super) fn new(deps: &SchedulerDeps) -> Self {
+        Self { deps: deps.clone() }
+    }
+
+    async fn batch(&self) -> Result<u64, DutyError> {
+        let store = &self.deps.store;
+        let tx = store.begin().await?;
+        let due = store.take_due_refreshes(&tx, BATCH).await?;
+        let jobs = due.iter().map(|due| NewJob {
+            connection: Some(due.connection),
+            args: serde_json::to_value(CredentialRefreshArgs {
+                version: due.version,
+            })
+            .expect("a number is JSON"),
+            timeout: TIMEOUT,
+            dedupe_key: Some(format!("{}:refresh", due.connection)),
+            ..NewJob::new(
+                Some(due.org),
+                JobKind::CredentialRefresh,
+                Queue::Maintenance,
+                "schedule",
+            )
+        });
+        let enqueued = store.jobs().enqueue(&tx, jobs.collect()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        let hints: Vec<Due> = enqueued
+            .iter()
+            .zip(&due)
+            .map(|(enqueued, due)| Due {
+                job: enqueued.job().id,
+                turn: due.org,
+            })
+            .collect();
+        if let Err(away) = self.deps.hints.push(Queue::Maintenance, &hints).await {
+            tracing::debug!(%away, "hints not pushed");
+        }
+        Ok(due.len() as u64)
+    }
+}
+
+#[async_trait]
+impl Duty for RefreshAhead {
+    fn name(&self) -> &'static str {
+        "refresh_ahead"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    async fn run(&mut self) -> Result<u64, DutyError> {
+        let mut handed_out = 0;
+        loop {
+            let some = self.batch().await?;
+            handed_out += some;
+            if some < BATCH {
+                return Ok(handed_out);
+            }
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! One flight: takes the lease or waits for who has it, asks the provider, commits.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use patchbay_core::{
+    connection::ConnectionStatus,
+    entities::credential,
+    events::EventKind,
+    failure::{Failure, FailureKind},
+    hints::Signal,
+    ids::{ConnectionId, CredentialId, OrgId},
+    outbound::Limits,
+    secret::SecretFields,
+    store::{
+        StoreError,
+        credentials::refresh::{RefreshLease, RefreshTurn, Refreshed},
+        events::NewEvent,
+    },
+};
+use patchbay_providers::{
+    ProviderError,
+    oauth::{self, Grant, TokenCall, TokenError},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Fresh, Outcome, RefreshCounts, RefreshError, open, present};
+use crate::{context::Context, jobs::opening::vault_error};
+
+/// Longest a token endpoint may take.
+const TOKEN_CALL: Duration = Duration::from_secs(30);
+/// The lease outlives the call by the time that a commit may take.
+const LEASE: Duration = Duration::from_secs(40);
+/// How often one who waits looks at the row. One looks for a whole process.
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
+/// A new token that the database does not take is offered to it again this often, so
+/// that a failing connection does not lose what the provider has rotated.
+const COMMIT_TRIES: u32 = 20;
+const COMMIT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Which credential of whom.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) org: OrgId,
+    pub(super) connection: ConnectionId,
+    pub(super) provider: String,
+    pub(super) config: Value,
+    pub(super) credential: CredentialId,
+    pub(super) version: i64,
+}
+
+/// When to refresh a grant that ends then, ahead of its end: in the last fifth to tenth of
+/// its life, a place of its own for each connection, so that what was granted at one time
+/// is not refreshed at one time.
+#[must_use]
+pub fn due_ahead(
+    connection: ConnectionId,
+    now: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+) -> Option<DateTime<Utc>> {
+    let end = expires_at?;
+    let life = (end - now).max(TimeDelta::zero());
+    // Thousandths of the life: 800 to 900, by the random bits of the id.
+    let share = 800 + i32::try_from(connection.0.as_u128() % 101).unwrap_or(0);
+    Some(now + life / 1_000 * share)
+}
+
+pub(super) async fn fly(ctx: Context, subject: Subject, counts: Arc<RefreshCounts>) -> Outcome {
+    let lease = RefreshLease {
+        credential: subject.credential,
+        version: subject.version,
+        holder: Uuid::now_v7(),
+    };
+    loop {
+        match ctx.store.lease_refresh(lease, LEASE).await.map_err(job)? {
+            RefreshTurn::Busy => tokio::time::sleep(LOOK_AGAIN).await,
+            RefreshTurn::Changed => {
+                counts.joined.add(1);
+                return present(&ctx, subject.org, subject.connection).await;
+            }
+            RefreshTurn::Mine { row, interrupted } => {
+                if interrupted {
+                    counts.interrupted.add(1);
+                    tracing::warn!(
+                        connection = %subject.connection,
+                        "a refresh before this one was sent and never told its end"
+                    );
+                }
+                let turn = Turn {
+                    ctx: &ctx,
+                    subject: &subject,
+                    lease,
+                    counts: &counts,
+                };
+                return turn.refresh(&row).await;
+            }
+        }
+    }
+}
+
+struct Turn<'a> {
+    ctx: &'a Context,
+    subject: &'a Subject,
+    lease: RefreshLease,
+    counts: &'a RefreshCounts,
+}
+
+impl Turn<'_> {
+    async fn refresh(&self, row: &credential::Model) -> Outcome {
+        let before = match open(self.ctx, row).await {
+            Ok(before) => before,
+            Err(error) => return self.put_off(row, error).await,
+        };
+        if before.secret.get("refresh_token").is_none() {
+            return self.cannot_be_renewed(row).await;
+        }
+        let granted = match self.ask(row, &before.secret).await {
+            Ok(granted) => granted,
+            Err(Asked::Impossible(error)) => return self.put_off(row, error).await,
+            Err(Asked::Token(error)) => return self.no_grant(row, error).await,
+        };
+        self.keep(row, before.secret, granted).await
+    }
+
+    /// Without a refresh token a grant ends when its access token does.
+    async fn cannot_be_renewed(&self, row: &credential::Model) -> Outcome {
+        if row.expires_at.is_none_or(|end| end > self.ctx.clock.now()) {
+            return self.put_off(row, RefreshError::NotRefreshable).await;
+        }
+        let ended = ProviderError::new(
+            FailureKind::Auth,
+            "the consent has ended, and the provider gave nothing to renew it with",
+            "Connect the account again; waiting jobs then go on by themselves.",
+        );
+        self.refused(row, ended).await
+    }
+
+    async fn ask(&self, row: &credential::Model, secret: &SecretFields) -> Result<Grant, Asked> {
+        let (ctx, subject) = (self.ctx, self.subject);
+        let Some(refresh_token) = secret.get("refresh_token") else {
+            return Err(Asked::Impossible(RefreshError::NotRefreshable));
+        };
+        let provider = ctx.providers.get(&subject.provider);
+        let place = provider.and_then(|provider| ctx.providers.oauth(&**provider, &subject.config));
+        let client = ctx
+            .clients
+            .of(
+                ctx,
+                subject.org,
+                &subject.provider,
+                row.client_id.as_deref().unwrap_or_default(),
+            )
+            .await
+            .map_err(|error| Asked::Impossible(RefreshError::Job(error)))?;
+        let (Some(place), Some(client)) = (place, client) else {
+            self.counts.misconfigured.add(1);
+            return Err(Asked::Impossible(RefreshError::Later {
+                failure: Failure::new(
+                    FailureKind::Internal,
+                    format!(
+                        "this worker has no OAuth client `{}` of {}, to which the grant was given",
+                        row.client_id.as_deref().unwrap_or_default(),
+                        subject.provider
+                    ),
+                    "Set the client's id and secret for the workers, or connect the account again with the present client.",
+                ),
+                after: Some(Duration::from_secs(300)),
+            }));
+        };
+        let call = TokenCall {
+            outbound: &ctx.outbound,
+            place: &place,
+            client: &client,
+            clock: &*ctx.clock,
+            trace_context: None,
+            limits: Limits {
+                header: TOKEN_CALL,
+                total: TOKEN_CALL,
+                ..Limits::default()
+            },
+        };
+        oauth::refresh(&call, refresh_token)
+            .await
+            .map_err(Asked::Token)
+    }
+
+    /// Commits the new token before anybody uses it.
+    async fn keep(
+        &self,
+        row: &credential::Model,
+        mut secret: SecretFields,
+        granted: Grant,
+    ) -> Outcome {
+        // A provider that does not rotate answers without a refresh token: the old one stays.
+        secret.0.extend(granted.fields.0.clone());
+        let mut tries = 0;
+        loop {
+            match self.commit(row, &secret, &granted).await {
+                Ok(Some(version)) => {
+                    self.counts.renewed.add(1);
+                    return Ok(Fresh {
+                        version,
+                        secret,
+                        expires_at: granted.expires_at,
+                    });
+                }
+                Ok(None) => {
+                    self.counts.uncommitted.add(1);
+                    tracing::warn!(
+                        connection = %self.subject.connection,
+                        "a refreshed token came after another had taken its place; it was dropped"
+                    );
+                    return present(self.ctx, self.subject.org, self.subject.connection).await;
+                }
+                Err(error) => {
+                    tries += 1;
+                    if tries == COMMIT_TRIES {
+                        self.counts.uncommitted.add(1);
+                        tracing::error!(
+                            ?error, connection = %self.subject.connection,
+                            "a refreshed token could not be committed and is lost"
+                        );
+                        return Err(error);
+                    }
+                    tracing::warn!(?error, tries, "a refreshed token is not committed yet");
+                    tokio::time::sleep(COMMIT_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn commit(
+        &self,
+        row: &credential::Model,
+        secret: &SecretFields,
+        granted: &Grant,
+    ) -> Result<Option<i64>, RefreshError> {
+        let (ctx, subject) = (self.ctx, self.subject);
+        let tx = ctx.store.begin().await.map_err(job)?;
+        let sealed = ctx
+            .vault
+            .close_credential(
+                &ctx.store,
+                &tx,
+                subject.org,
+                subject.connection,
+                row.id,
+                secret,
+            )
+            .await
+            .map_err(|error| RefreshError::Job(vault_error(error)))?;
+        let new = Refreshed {
+            sealed,
+            mask: json!(secret.masks()),
+            expires_at: granted.expires_at,
+            refresh_expires_at: granted.refresh_expires_at.or(row.refresh_expires_at),
+            refresh_due_at: due_ahead(subject.connection, ctx.clock.now(), granted.expires_at),
+            scopes: granted.scopes.clone(),
+        };
+        let version = ctx
+            .store
+            .commit_refresh(&tx, self.lease, new)
+            .await
+            .map_err(job)?;
+        tx.commit()
+            .await
+            .map_err(|error| job(StoreError::from(error)))?;
+        Ok(version)
+    }
+
+    async fn no_grant(&self, row: &credential::Model, error: TokenError) -> Outcome {
+        match error {
+            TokenError::Refused(error) => self.refused(row, error).await,
+            TokenError::Misconfigured(error) => {
+                self.counts.misconfigured.add(1);
+                let after = Some(Duration::from_secs(300));
+                self.put_off(row, later(error, after)).await
+            }
+            TokenError::Later { error, after } => {
+                self.counts.postponed.add(1);
+                self.put_off(row, later(error, after)).await
+            }
+            TokenError::Unknown(error) => {
+                self.counts.unanswered.add(1);
+                self.put_off(row, later(error, None)).await
+            }
+        }
+    }
+
+    /// Ends the lease; somebody tries again later.
+    async fn put_off(&self, row: &credential::Model, error: RefreshError) -> Outcome {
+        let put_off = self
+            .ctx
+            .store
+            .postpone_refresh(self.lease, row.refresh_failures)
+            .await;
+        if let Err(error) = put_off {
+            tracing::debug!(%error, "the lease on a refresh was not given back; it runs out");
+        }
+        Err(error)
+    }
+
+    /// A definitive refusal. Of the version in force it ends the connection's consent and
+    /// parks its work; of an older one it says nothing.
+    async fn refused(&self, row: &credential::Model, error: ProviderError) -> Outcome {
+        let (ctx, subject) = (self.ctx, self.subject);
+        let failure = error.failure();
+        let tx = ctx.store.begin().await.map_err(job)?;
+        let held = ctx
+            .store
+            .lock_connection(&tx, subject.org, subject.connection)
+            .await
+            .map_err(job)?;
+        let in_force = ctx
+            .store
+            .refuse_grant(&tx, row.id, row.version)
+            .await
+            .map_err(job)?;
+        let (Some(held), true) = (held, in_force) else {
+            tx.rollback()
+                .await
+                .map_err(|error| job(StoreError::from(error)))?;
+            self.counts.refused_late.add(1);
+            return present(ctx, subject.org, subject.connection).await;
+        };
+        if matches!(
+            held.status,
+            ConnectionStatus::Active | ConnectionStatus::Error | ConnectionStatus::Pending
+        ) {
+            ctx.store
+                .note_failure(&tx, &held, &failure, Some(ConnectionStatus::Expired))
+                .await
+                .map_err(job)?;
+        }
+        let parked = ctx
+            .store
+            .jobs()
+            .park_queued(&tx, held.id)
+            .await
+            .map_err(job)?;
+        let event = NewEvent::new(
+            held.org_id,
+            EventKind::ConnectionCredentialRefused,
+            "system",
+        )
+        .connection(held.id)
+        .data(json!({ "failure": failure, "parked_jobs": parked.len() }));
+        ctx.store.record_event(&tx, event).await.map_err(job)?;
+        tx.commit()
+            .await
+            .map_err(|error| job(StoreError::from(error)))?;
+        self.counts.refused.add(1);
+        let signal = Signal::Connection {
+            org: held.org_id,
+            connection: held.id,
+        };
+        if let Err(away) = ctx.hints.signal(signal).await {
+            tracing::debug!(%away, connection = %held.id, "signal not sent");
+        }
+        Err(RefreshError::Refused {
+            failure,
+            version: row.version,
+        })
+    }
+}
+
+enum Asked {
+    /// Nothing was sent.
+    Impossible(RefreshError),
+    /// The token endpoint gave no grant.
+    Token(TokenError),
+}
+
+fn later(error: ProviderError, after: Option<Duration>) -> RefreshError {
+    RefreshError::Later {
+        failure: error.failure(),
+        after,
+    }
+}
+
+fn job(error: StoreError) -> RefreshError {
+    RefreshError::Job(error.into())
+}
