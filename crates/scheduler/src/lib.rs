@@ -4,16 +4,21 @@
 //!
 //! It must hold no keys, call no provider and run no job.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use patchbay_core::{clock::Clock, hints::Hints, ids::ProcessId, store::Store};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 mod report;
+mod retention;
 mod tasks;
 
 pub use report::{Report, Reports};
+pub use retention::Retention;
+
+/// A stop waits for the database no longer than this.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whose process this is.
 #[derive(Debug, Clone)]
@@ -38,6 +43,8 @@ pub struct SchedulerDeps {
     pub clock: Arc<dyn Clock>,
     /// Whose process this is.
     pub identity: Identity,
+    /// How long what is past is kept.
+    pub retention: Retention,
     /// What each duty last did, for readiness and metrics.
     pub reports: Arc<Reports>,
 }
@@ -56,6 +63,7 @@ impl SchedulerDeps {
             hints,
             clock,
             identity,
+            retention: Retention::default(),
             reports: Arc::default(),
         }
     }
@@ -74,6 +82,7 @@ pub async fn run(deps: SchedulerDeps, shutdown: CancellationToken) {
         duties.spawn(tasks::repeat(
             duty,
             Arc::clone(&deps.reports),
+            Arc::clone(&deps.clock),
             shutdown.clone(),
         ));
     }
@@ -81,5 +90,18 @@ pub async fn run(deps: SchedulerDeps, shutdown: CancellationToken) {
         if let Err(error) = ended {
             tracing::error!(%error, "a duty of the scheduler ended");
         }
+    }
+    let known = *me_reader.borrow();
+    if let (Identity::Own { .. }, Some(me)) = (&deps.identity, known) {
+        leave(&deps.store, me).await;
+    }
+}
+
+/// Operators see at once that this scheduler has ended; without it, once its lease has.
+async fn leave(store: &Store, me: ProcessId) {
+    match timeout(LEAVE_WITHIN, store.jobs().leave(me)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the database was not told of the end"),
+        Err(_) => tracing::debug!("the database was not told of the end: it does not answer"),
     }
 }

@@ -50,7 +50,7 @@ mod tests {
         let connection = ConnectionId(known("019ab2c3-7d4e-7f00-8000-000000000002"));
         assert_eq!(
             of(org, connection, 3_600),
-            2_311,
+            357,
             "schedules of a deployment must stay where they are"
         );
         assert_eq!(of(org, connection, 0), 0);

@@ -23,6 +23,7 @@ mod races;
 mod races_of_people;
 mod rescue;
 mod retention;
+mod schedules;
 mod settle;
 mod stage;
 mod states;

@@ -1,5 +1,6 @@
-//! Forgets what is old: ended jobs, connections that never passed their first test,
-//! idempotency keys.
+//! Forgets what is old: ended jobs and what they carried, the activity log, the health
+//! log, ticks of schedules, connections that never passed their first test, idempotency
+//! keys. How long things are kept is in [`crate::Retention`].
 
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use patchbay_core::store::StoreError;
 use super::{Duty, DutyError};
 use crate::SchedulerDeps;
 
-/// Ended jobs are kept this long for people to look at.
-const JOBS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A connection that has not passed its first test is given up after this many hours.
 const PENDING_HOURS: i64 = 24;
+/// The schedule's row remembers its last tick; the line of each is for looking back.
+const TICKS_KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Rows in one statement, so that its locks are short.
 const BATCH: u64 = 1_000;
+/// Batches of one kind in one run: a long backlog takes several, and every kind its turn.
+const BATCHES: u32 = 50;
 
 pub(super) struct Prune {
     deps: SchedulerDeps,
@@ -39,24 +42,32 @@ impl Duty for Prune {
 
     async fn run(&mut self) -> Result<u64, DutyError> {
         let store = &self.deps.store;
+        let kept = self.deps.retention;
         let made_before = self.deps.clock.now() - TimeDelta::hours(PENDING_HOURS);
-        let jobs = to_the_last(|| store.jobs().prune(JOBS_KEPT, BATCH)).await?;
-        let connections = to_the_last(|| store.prune_pending(made_before, BATCH)).await?;
-        let keys = to_the_last(|| store.idempotency_prune(BATCH)).await?;
-        Ok(jobs + connections + keys)
+        let pruned = [
+            batches(|| store.empty_payloads(kept.job_payloads, BATCH)).await?,
+            batches(|| store.jobs().prune(kept.jobs, BATCH)).await?,
+            batches(|| store.prune_events(kept.events, BATCH)).await?,
+            batches(|| store.prune_health_log(kept.health_log, BATCH)).await?,
+            batches(|| store.prune_ticks(TICKS_KEPT, BATCH)).await?,
+            batches(|| store.prune_pending(made_before, BATCH)).await?,
+            batches(|| store.idempotency_prune(BATCH)).await?,
+        ];
+        Ok(pruned.iter().sum())
     }
 }
 
-async fn to_the_last<F>(mut batch: impl FnMut() -> F) -> Result<u64, StoreError>
+async fn batches<F>(mut batch: impl FnMut() -> F) -> Result<u64, StoreError>
 where
     F: Future<Output = Result<u64, StoreError>>,
 {
     let mut pruned = 0;
-    loop {
+    for _ in 0..BATCHES {
         let some = batch().await?;
         pruned += some;
         if some < BATCH {
-            return Ok(pruned);
+            break;
         }
     }
+    Ok(pruned)
 }

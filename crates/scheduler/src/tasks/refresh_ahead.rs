@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use patchbay_core::{
-    job::{JobKind, NewJob, Queue},
-    job_args::CredentialRefreshArgs,
+    job::Queue,
     store::{StoreError, jobs::Due},
 };
 
@@ -14,8 +13,6 @@ use crate::SchedulerDeps;
 
 /// Rows in one transaction, so that its locks are short.
 const BATCH: u64 = 500;
-/// A refresh that has not ended by then is stopped; its answer is committed all the same.
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct RefreshAhead {
     deps: SchedulerDeps,
@@ -30,22 +27,8 @@ impl RefreshAhead {
         let store = &self.deps.store;
         let tx = store.begin().await?;
         let due = store.take_due_refreshes(&tx, BATCH).await?;
-        let jobs = due.iter().map(|due| NewJob {
-            connection: Some(due.connection),
-            args: serde_json::to_value(CredentialRefreshArgs {
-                version: due.version,
-            })
-            .expect("a number is JSON"),
-            timeout: TIMEOUT,
-            dedupe_key: Some(format!("{}:refresh", due.connection)),
-            ..NewJob::new(
-                Some(due.org),
-                JobKind::CredentialRefresh,
-                Queue::Maintenance,
-                "schedule",
-            )
-        });
-        let enqueued = store.jobs().enqueue(&tx, jobs.collect()).await?;
+        let jobs = due.iter().map(|due| due.job()).collect();
+        let enqueued = store.jobs().enqueue(&tx, jobs).await?;
         tx.commit().await.map_err(StoreError::from)?;
         let hints: Vec<Due> = enqueued
             .iter()
