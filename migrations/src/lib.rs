@@ -9,9 +9,9 @@ use sea_orm_migration::prelude::*;
 
 mod m20261120_000001_base;
 mod m20261120_000002_consent;
-mod m20261120_000004_schedules;
 mod m20261120_000003_keys;
 mod m20261120_000004_schedules;
+mod m20261120_000005_health;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -23,9 +23,9 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261120_000001_base::Migration),
             Box::new(m20261120_000002_consent::Migration),
-            Box::new(m20261120_000004_schedules::Migration),
             Box::new(m20261120_000003_keys::Migration),
             Box::new(m20261120_000004_schedules::Migration),
+            Box::new(m20261120_000005_health::Migration),
         ]
     }
 }

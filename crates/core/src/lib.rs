@@ -9,6 +9,7 @@ pub mod connection;
 pub mod entities;
 pub mod events;
 pub mod failure;
+pub mod health;
 pub mod hints;
 pub mod ids;
 pub mod job;

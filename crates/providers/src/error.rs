@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use patchbay_core::{
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, NextAction},
     job::{JobError, Next},
     outbound::OutboundError,
 };
@@ -31,6 +31,8 @@ pub struct ProviderError {
     pub retry_after: Option<Duration>,
     /// It no longer knows the place where the run stood: the run can begin anew.
     pub place_forgotten: bool,
+    /// JSON pointer to the field that has to be corrected (`/config/location_ids`).
+    pub field: Option<String>,
 }
 
 impl ProviderError {
@@ -44,6 +46,7 @@ impl ProviderError {
             code: None,
             retry_after: None,
             place_forgotten: false,
+            field: None,
         }
     }
 
@@ -51,6 +54,13 @@ impl ProviderError {
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// With the field that has to be corrected: a JSON pointer.
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>) -> Self {
+        self.field = Some(pointer.into());
         self
     }
 
@@ -74,11 +84,29 @@ impl ProviderError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         Failure {
-            kind: self.kind,
-            message: self.message.clone(),
-            action: self.action.clone(),
             code: self.code.clone(),
+            next_action: self.field.clone().map(NextAction::fix),
+            ..Failure::new(self.kind, &self.message, &self.action)
         }
+    }
+
+    /// The same, and until when the provider asked to be left alone.
+    #[must_use]
+    pub fn failure_at(&self, now: DateTime<Utc>) -> Failure {
+        let mut failure = self.failure();
+        if let Some(pause) = self.pause() {
+            failure.next_action = Some(NextAction::wait_until(now + pause));
+        }
+        failure
+    }
+
+    /// How long the provider asked to be left alone: a minute where it says "too many" and
+    /// no time, a day at most.
+    #[must_use]
+    pub fn pause(&self) -> Option<TimeDelta> {
+        let too_many = self.kind == FailureKind::RateLimited;
+        let pause = self.retry_after.or(too_many.then_some(RATE_LIMIT_PAUSE))?;
+        Some(TimeDelta::from_std(pause.min(LONGEST_PAUSE)).expect("at most a day"))
     }
 
     /// What the job that met it does next. `credential_version` is the one it used.
@@ -87,15 +115,9 @@ impl ProviderError {
         let next = match self.kind {
             FailureKind::Auth => Next::Park { credential_version },
             // "Later" is no fault of the job: it costs no attempt.
-            FailureKind::RateLimited => {
-                let pause = self
-                    .retry_after
-                    .unwrap_or(RATE_LIMIT_PAUSE)
-                    .min(LONGEST_PAUSE);
-                Next::Snooze {
-                    until: now + TimeDelta::from_std(pause).expect("at most a day"),
-                }
-            }
+            FailureKind::RateLimited => Next::Snooze {
+                until: now + self.pause().unwrap_or_default(),
+            },
             FailureKind::ProviderDown
             | FailureKind::Timeout
             | FailureKind::Protocol
@@ -105,6 +127,7 @@ impl ProviderError {
             FailureKind::Scope
             | FailureKind::NotFound
             | FailureKind::Invalid
+            | FailureKind::Conflict
             | FailureKind::UnknownOutcome
             | FailureKind::Blocked
             | FailureKind::Deadline
@@ -112,7 +135,7 @@ impl ProviderError {
         };
         JobError {
             next,
-            failure: self.failure(),
+            failure: self.failure_at(now),
         }
     }
 }
@@ -156,7 +179,7 @@ mod tests {
         let mut error = ProviderError::new(kind, "what", "do").code("X");
         error.retry_after = retry_after;
         let job = error.clone().into_job_error(DateTime::UNIX_EPOCH, Some(3));
-        assert_eq!(job.failure, error.failure());
+        assert_eq!(job.failure, error.failure_at(DateTime::UNIX_EPOCH));
         assert_eq!(job.failure.code.as_deref(), Some("X"));
         job.next
     }

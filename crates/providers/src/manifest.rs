@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use patchbay_core::outbound::Origin;
+use patchbay_core::{failure::Opening, outbound::Origin};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -101,6 +101,17 @@ pub enum AuthKind {
     AccessToken,
     /// A person consents at the provider; there is no credential to paste.
     Oauth,
+}
+
+impl AuthKind {
+    /// The same in the words of failures.
+    #[must_use]
+    pub fn opening(self) -> Opening {
+        match self {
+            Self::AccessToken => Opening::Credential,
+            Self::Oauth => Opening::Consent,
+        }
+    }
 }
 
 /// Proof key for code exchange.

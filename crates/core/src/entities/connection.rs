@@ -32,6 +32,7 @@ pub struct Model {
     pub last_success_at: Option<DateTimeUtc>,
     pub last_checked_at: Option<DateTimeUtc>,
     pub last_synced_at: Option<DateTimeUtc>,
+    pub health_interval_minutes: i32,
     pub version: i64,
     pub created_by: String,
     pub created_at: DateTimeUtc,

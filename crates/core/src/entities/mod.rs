@@ -3,12 +3,15 @@
 
 pub mod api_key;
 pub mod connection;
+pub mod connection_health;
 pub mod consent;
 pub mod credential;
 pub mod deployment;
 pub mod duty_report;
 pub mod event;
 pub mod health_check;
+pub mod health_day;
+pub mod health_ring;
 pub mod idempotency_key;
 pub mod job;
 pub mod job_log;

@@ -38,7 +38,8 @@ pub(super) fn chosen_locations(
                 all.join(", ")
             ),
             "Correct the connection's location_ids.",
-        )),
+        )
+        .field("/config/location_ids")),
         None => Ok(chosen),
     }
 }
