@@ -21,6 +21,8 @@ use crate::{
     connection::{ConnectionStatus, CredentialOrigin},
     entities::{connection, credential},
     ids::{ConnectionId, CredentialId, OrgId},
+    job::{JobKind, NewJob, Queue},
+    job_args::CredentialRefreshArgs,
 };
 
 /// The right to refresh one version of a credential.
@@ -78,6 +80,31 @@ pub struct RefreshDue {
     pub version: i64,
 }
 
+impl RefreshDue {
+    /// The job that does it.
+    #[must_use]
+    pub fn job(self) -> NewJob {
+        let args = CredentialRefreshArgs {
+            version: self.version,
+        };
+        NewJob {
+            connection: Some(self.connection),
+            args: serde_json::to_value(args).expect("a number is JSON"),
+            timeout: JOB_TIMEOUT,
+            dedupe_key: Some(format!("{}:refresh", self.connection)),
+            ..NewJob::new(
+                Some(self.org),
+                JobKind::CredentialRefresh,
+                Queue::Maintenance,
+                "schedule",
+            )
+        }
+    }
+}
+
+/// A refresh that has not ended by then is no longer waited for; what it brings is
+/// committed all the same.
+const JOB_TIMEOUT: Duration = Duration::from_secs(60);
 /// A due refresh that was handed to a job is looked at again after this long.
 const HANDED_OUT: TimeDelta = TimeDelta::minutes(5);
 /// A refresh that failed for now is asked for again after this long, doubled with each
