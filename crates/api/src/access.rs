@@ -46,6 +46,15 @@ pub const TABLE: &[(&str, &str, Access)] = {
         ("ANY",    "~/{id}",                            Public), // redirect
         ("ANY",    "~/{id}/test",                       Public), // redirect
         ("ANY",    "~/{id}/sync",                       Public), // redirect
+        ("GET",    "/connect/{ticket}",                 Public), // a browser's, by its ticket
+        ("GET",    "/connect/outcome/{id}",             Public), // a browser's, by its cookie
+        ("GET",    "~/callback/{provider}",             Public), // a browser's, by state and cookie
+        ("POST",   "~/authorize/{provider}",            Key(Admin)),
+        ("GET",    "~/consents/{id}",                   Key(Viewer)),
+        ("GET",    "~/oauth-clients",                   Key(Admin)),
+        ("GET",    "~/oauth-clients/{provider}",        Key(Admin)),
+        ("PUT",    "~/oauth-clients/{provider}",        Key(Admin)),
+        ("DELETE", "~/oauth-clients/{provider}",        Key(Admin)),
         ("GET",    "~/providers",                       Key(Viewer)),
         ("GET",    "~/providers/{key}",                 Key(Viewer)),
         ("GET",    "~/connections",                     Key(Viewer)),

@@ -6,6 +6,7 @@
 //! goes wrong is a [`problem`]. Progress goes out through `progress`.
 
 pub mod access;
+mod consent_settings;
 mod extract;
 mod once;
 mod pages;
@@ -18,13 +19,18 @@ mod state;
 mod wait;
 mod write_deadline;
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    middleware,
+};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower_http::{
     catch_panic::CatchPanicLayer, normalize_path::NormalizePathLayer, trace::TraceLayer,
 };
 
+pub use consent_settings::{ConsentSettings, redirect_uri};
 pub use serve::serve;
 pub use state::ApiDeps;
 
@@ -50,8 +56,7 @@ pub(crate) fn router_until(deps: ApiDeps, shutdown: CancellationToken) -> Router
         .layer(CatchPanicLayer::custom(|_| {
             axum::response::IntoResponse::into_response(Problem::internal(&"a handler panicked"))
         }))
-        // Method, path, status and time of a request, at debug; no header, so no key.
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .with_state(api);
     // Outside of the routes, because a path is changed before it is matched.
     let trimmed = NormalizePathLayer::trim_trailing_slash().layer(routes);
@@ -67,6 +72,17 @@ pub fn openapi() -> String {
         .expect("the document is JSON");
     text.push('\n');
     text
+}
+
+/// Method, route, status and time of a request, at debug. No header, and the route in place
+/// of the path and its query: tickets, states and codes stand there.
+fn span(request: &Request) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>();
+    tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        route = route.map_or("", MatchedPath::as_str),
+    )
 }
 
 async fn no_route() -> Problem {

@@ -1,7 +1,7 @@
 //! `Idempotency-Key` in the transaction of the work.
 
 use patchbay_core::{
-    ids::{ConnectionId, JobId},
+    ids::{ConnectionId, ConsentId, JobId},
     store::idempotency::Repeat,
 };
 use sea_orm::DatabaseTransaction;
@@ -40,6 +40,18 @@ pub enum Made {
     Jobs(Vec<JobId>),
     /// A connection and the jobs for it.
     Connection(ConnectionId, Vec<JobId>),
+    /// A consent.
+    Consent(ConsentId),
+}
+
+impl Made {
+    /// The jobs among it.
+    pub fn into_jobs(self) -> Vec<JobId> {
+        match self {
+            Self::Jobs(jobs) | Self::Connection(_, jobs) => jobs,
+            Self::Consent(_) => Vec::new(),
+        }
+    }
 }
 
 /// Takes the key. `None`: do the work, then say [`made`]. `Some`: it was done before.
@@ -64,6 +76,7 @@ pub async fn take(
                 ConnectionId(*first),
                 rest.iter().copied().map(JobId).collect(),
             ))),
+            ("consent", Some((id, _))) => Ok(Some(Made::Consent(ConsentId(*id)))),
             _ => Ok(Some(Made::Jobs(ids.into_iter().map(JobId).collect()))),
         },
     }
@@ -80,6 +93,7 @@ pub async fn made(
     let Some(asked) = &once.0 else { return Ok(()) };
     let (kind, ids): (&str, Vec<Uuid>) = match made {
         Made::Jobs(jobs) => ("jobs", jobs.iter().map(|job| job.0).collect()),
+        Made::Consent(consent) => ("consent", vec![consent.0]),
         Made::Connection(connection, jobs) => (
             "connection",
             std::iter::once(connection.0)

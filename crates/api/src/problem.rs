@@ -26,6 +26,8 @@ pub enum Kind {
     MethodNotAllowed,
     ConnectionExists,
     ConnectionState,
+    ConsentUnavailable,
+    ScopeMissing,
     JobState,
     RequestTimeout,
     BodyTooLarge,
@@ -35,7 +37,7 @@ pub enum Kind {
 }
 
 /// Status, slug, title and the page text of every kind.
-pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 19] = {
+pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 21] = {
     use Kind::*;
     use StatusCode as S;
     [
@@ -129,6 +131,20 @@ pub const KINDS: [(Kind, StatusCode, &str, &str, &str); 19] = {
             "connection-state",
             "The connection's status does not allow this",
             "The detail says what to do first.",
+        ),
+        (
+            ConsentUnavailable,
+            S::CONFLICT,
+            "consent-unavailable",
+            "This deployment cannot ask for this consent",
+            "The detail says which setting is missing, or how the provider is connected instead.",
+        ),
+        (
+            ScopeMissing,
+            S::CONFLICT,
+            "scope-missing",
+            "The account has not granted what this needs",
+            "The detail names the missing scopes. Connect again and grant them.",
         ),
         (
             JobState,
@@ -397,6 +413,8 @@ mod tests {
             MethodNotAllowed,
             ConnectionExists,
             ConnectionState,
+            ConsentUnavailable,
+            ScopeMissing,
             JobState,
             RequestTimeout,
             BodyTooLarge,

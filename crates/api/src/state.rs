@@ -14,7 +14,7 @@ use patchbay_core::{
 use patchbay_providers::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::progress::hub::Hub;
+use crate::{consent_settings::ConsentSettings, progress::hub::Hub};
 
 /// What an API process is given. No key that opens a credential is among it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct ApiDeps {
     pub sealing: SealingPublicKey,
     /// The catalogue. Only its manifests are read here; no provider is called.
     pub providers: Arc<Registry>,
+    /// What consents need of the settings.
+    pub consent: Arc<ConsentSettings>,
 }
 
 /// The state of the router. Cheap to clone.
@@ -37,6 +39,7 @@ pub struct Api {
     pub(crate) sealing: Arc<SealingPublicKey>,
     pub(crate) hub: Hub,
     pub(crate) providers: Arc<Registry>,
+    pub(crate) consent: Arc<ConsentSettings>,
     /// The OpenAPI document as it is served.
     pub(crate) document: Bytes,
     /// Ends progress streams and waits when the process stops.
@@ -55,6 +58,7 @@ impl Api {
             sealing: Arc::new(deps.sealing),
             hub,
             providers: deps.providers,
+            consent: deps.consent,
             document,
             shutdown,
         }

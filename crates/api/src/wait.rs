@@ -71,6 +71,11 @@ impl Wait {
         }
     }
 
+    /// At most so long.
+    pub const fn at_most(time: Duration) -> Self {
+        Self(time)
+    }
+
     /// The same for jobs of an org by their ids.
     ///
     /// # Errors

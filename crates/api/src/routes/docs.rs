@@ -41,6 +41,7 @@ use crate::{
     tags(
         (name = "providers", description = "What can be connected"),
         (name = "connections", description = "Accounts, their credentials, syncs and records"),
+        (name = "consents", description = "Connecting by consent (OAuth)"),
         (name = "jobs", description = "Durable pieces of work"),
         (name = "progress", description = "Server-sent events: state, not deltas"),
         (name = "overview", description = "Counts and the activity log"),

@@ -60,7 +60,7 @@ async fn enqueue(
     let tx = api.store.begin().await?;
     let mut announcement = Announcement::default();
     let (ids, outcomes) = match once::take(&api, &tx, &caller, &once).await? {
-        Some(Made::Jobs(ids) | Made::Connection(_, ids)) => (ids, Vec::new()),
+        Some(done) => (done.into_jobs(), Vec::new()),
         None => {
             let new = body.jobs.into_iter().map(|drill| job(&caller, drill));
             let enqueued = api.store.jobs().enqueue(&tx, new.collect()).await?;

@@ -4,11 +4,13 @@
 //! `UPDATE=1 cargo test -p patchbay-api --test api document`.
 
 pub mod connections;
+pub mod consent;
 pub mod docs;
 #[cfg(debug_assertions)]
 pub mod drills;
 pub mod events;
 pub mod jobs;
+mod oauth_clients;
 mod old_paths;
 mod probes;
 pub mod providers;
@@ -35,6 +37,8 @@ pub(crate) fn all() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(docs::document))
         .routes(routes!(docs::page))
         .routes(routes!(docs::problem))
+        .routes(routes!(consent::connect::connect))
+        .routes(routes!(consent::outcome::page))
         .nest(BASE, under_base())
         .split_for_parts();
     docs::finish(&mut document);
@@ -49,6 +53,11 @@ fn under_base() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(providers::list))
         .routes(routes!(providers::read))
+        .routes(routes!(consent::authorize::authorize))
+        .routes(routes!(consent::callback::callback))
+        .routes(routes!(consent::read))
+        .routes(routes!(oauth_clients::list))
+        .routes(routes!(oauth_clients::read, oauth_clients::set, oauth_clients::remove))
         .routes(routes!(connections::list, connections::create::create))
         .routes(routes!(connections::read, connections::change::change, connections::switch::disconnect))
         .routes(routes!(connections::switch::enable))

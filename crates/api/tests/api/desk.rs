@@ -141,6 +141,7 @@ pub async fn desk() -> Desk {
         hints: Arc::clone(&hints),
         sealing: keyring.sealing_public().clone(),
         providers: Arc::new(Registry::builtin()),
+        consent: Arc::default(),
     };
     let router = patchbay_api::router(deps.clone());
     Desk {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use patchbay_api::ApiDeps;
 use patchbay_core::config::{Config, Problem};
-use patchbay_providers::Registry;
 
 use crate::{
     exit::{Outcome, Stop},
     logging,
     serve::{
-        admin_port, background::Parts, fleet, listen, readiness::Readiness, signals,
-        vital_signs::VitalSigns, waiting_room::WaitingRoom,
+        admin_port, background::Parts, fleet, listen, outside, presence, readiness::Readiness,
+        signals, vital_signs::VitalSigns, waiting_room::WaitingRoom, work,
     },
 };
 
@@ -33,14 +32,22 @@ pub async fn run(config: Config) -> Outcome {
     room.close().await;
     let Some(fleet) = joined? else { return Ok(()) };
 
-    let providers = Arc::new(Registry::builtin());
+    let providers = Arc::new(outside::providers(&config)?);
+    let presence = presence::keep(
+        fleet.store.clone(),
+        work::host(),
+        sealing.clone(),
+        stopping.stop.clone(),
+    );
     let deps = ApiDeps {
         store: fleet.store,
         hints: fleet.hints,
         sealing,
         providers,
+        consent: Arc::new(outside::consent_settings(&config)?),
     };
     let mut parts = Parts::new(stopping.stop.clone());
+    parts.start("presence", presence);
     parts.start(
         "api",
         patchbay_api::serve(listener, deps, stopping.stop.clone()),

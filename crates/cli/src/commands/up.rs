@@ -12,7 +12,7 @@ use clap::Args;
 use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::SystemClock,
-    config::{Config, Loaded, Source},
+    config::{Config, Loaded, PublicUrl, Source},
     connection::Role,
     hints::{Hints, MemoryHints},
     store::{Store, StoreError},
@@ -30,8 +30,8 @@ use crate::{
     logging,
     output::{self, Format},
     serve::{
-        admin_port, background::Parts, database, listen, outside, readiness::Readiness, signals,
-        vital_signs::VitalSigns, work,
+        admin_port, background::Parts, database, keyring_watch::KeyringWatch, listen, outside,
+        readiness::Readiness, signals, vital_signs::VitalSigns, work,
     },
 };
 
@@ -77,7 +77,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         None
     };
 
-    let keyring = keyring(&config, &folder)?;
+    let (keyring_path, keyring) = keyring(&config, &folder)?;
     let sealing = keyring.sealing_public().clone();
     let database_url = database::sqlite_url(&folder.file("patchbay.db"))?;
     let db = database::sqlite(&database_url).await?;
@@ -89,6 +89,9 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
 
     let listener = listen::on(config.listen, "listen").await?;
     let url = listen::url_of(&listener)?;
+    if config.public_url.is_none() {
+        config.public_url = PublicUrl::of_loopback(&url);
+    }
     let (instance, is_new) = instance(&store, &folder, &url).await?;
     let readiness = Readiness::default();
     admin_port::serve(&config, "up", &readiness, &stopping.stop).await?;
@@ -102,11 +105,19 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         Arc::new(SystemClock),
         Identity::Of(worker.me.subscribe()),
     );
+    let watch = KeyringWatch {
+        path: keyring_path,
+        vault: Arc::clone(&worker.context.vault),
+        store: store.clone(),
+        me: worker.me.subscribe(),
+        seals_to: Some(sealing.clone()),
+    };
     let api = ApiDeps {
         store,
         hints,
         sealing,
         providers: Arc::clone(&worker.context.providers),
+        consent: Arc::new(outside::consent_settings(&config)?),
     };
     readiness.running(VitalSigns {
         worker: Some((lease, Arc::clone(&worker.metrics))),
@@ -128,6 +139,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
             stopping.hurry.clone(),
         ),
     );
+    parts.start("keyring", watch.run(stopping.stop.clone()));
     parts.start("scheduler", duties(scheduler, stopping.stop.clone()));
     parts.start(
         "api",
@@ -184,7 +196,7 @@ async fn start_sandbox(config: &mut Config, data: Option<PathBuf>) -> Outcome<Ru
 }
 
 /// The keyring of the settings, or the data folder's own, made at the first start.
-fn keyring(config: &Config, folder: &DataFolder) -> Outcome<Keyring> {
+fn keyring(config: &Config, folder: &DataFolder) -> Outcome<(PathBuf, Keyring)> {
     let path = match &config.keyring_file {
         Some(path) => path.clone(),
         None => {
@@ -203,7 +215,8 @@ fn keyring(config: &Config, folder: &DataFolder) -> Outcome<Keyring> {
             path
         }
     };
-    outside::keyring(&path)
+    let keyring = outside::keyring(&path)?;
+    Ok((path, keyring))
 }
 
 /// The instance file, and whether its owner key is new: made at the first start, or when

@@ -3,12 +3,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use patchbay_api::ConsentSettings;
 use patchbay_core::{
     config::Config,
     outbound::{AddressPolicy, Outbound, OutboundConfig},
     vault::Keyring,
 };
-use patchbay_providers::Registry;
+use patchbay_providers::{Registry, oauth::OauthClient};
+use patchbay_worker::OauthClients;
 
 use crate::exit::{Outcome, Stop};
 
@@ -23,6 +25,64 @@ pub fn providers(config: &Config) -> Outcome<Registry> {
                 .with_base_url(key, url.clone())
                 .map_err(|error| Stop::usage(format!("providers.{key}.base_url: {error}")))
         })
+}
+
+/// The deployment's OAuth clients, with the secrets that only workers hold.
+pub fn oauth_clients(config: &Config) -> Outcome<OauthClients> {
+    let registry = Registry::builtin();
+    let (ids, secrets) = (&config.oauth_client_ids.0, &config.oauth_client_secrets.0);
+    check_named(&registry, "client_id", ids.keys())?;
+    check_named(&registry, "client_secret", secrets.keys())?;
+    if let Some(key) = secrets.keys().find(|key| !ids.contains_key(*key)) {
+        return Err(Stop::usage(format!(
+            "oauth.{key}.client_secret is set without oauth.{key}.client_id: set both"
+        )));
+    }
+    let clients = ids.iter().map(|(key, id)| {
+        let client = OauthClient {
+            id: id.0.clone(),
+            secret: secrets.get(key).map(|secret| secret.0.clone()),
+        };
+        (key.clone(), client)
+    });
+    Ok(OauthClients::new(clients.collect()))
+}
+
+/// What an API process knows of consents: no secret.
+pub fn consent_settings(config: &Config) -> Outcome<ConsentSettings> {
+    check_named(
+        &Registry::builtin(),
+        "client_id",
+        config.oauth_client_ids.0.keys(),
+    )?;
+    Ok(ConsentSettings::of(config))
+}
+
+/// Clients are set for providers that are connected by consent, and for no others.
+fn check_named<'a>(
+    registry: &Registry,
+    setting: &str,
+    mut keys: impl Iterator<Item = &'a String>,
+) -> Outcome {
+    let has_consent = |key: &str| {
+        let provider = registry.get(key);
+        provider.is_some_and(|provider| provider.manifest().takes_consent())
+    };
+    match keys.find(|key| !has_consent(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let known: Vec<&str> = registry
+                .all()
+                .map(|provider| provider.manifest())
+                .filter(|manifest| manifest.takes_consent())
+                .map(|manifest| manifest.key.as_str())
+                .collect();
+            Err(Stop::usage(format!(
+                "oauth.{key}.{setting}: `{key}` is no provider that is connected by consent; there are: {}",
+                known.join(", ")
+            )))
+        }
+    }
 }
 
 /// The one HTTP client for everything abroad.

@@ -9,7 +9,7 @@ pub mod records;
 pub mod switch;
 pub mod sync;
 mod sync_range;
-mod tested;
+pub mod tested;
 pub mod work;
 
 use axum::{Json, extract::State};

@@ -103,7 +103,7 @@ pub async fn sync(
     let tx = api.store.begin().await?;
     let mut announcement = Announcement::default();
     let jobs = match once::take(&api, &tx, &caller, &once).await? {
-        Some(Made::Jobs(jobs) | Made::Connection(_, jobs)) => jobs,
+        Some(done) => done.into_jobs(),
         None => {
             let row = hold(&api, &tx, &caller, id).await?;
             let manifest = tested::manifest_of(&api, &row)?;
