@@ -12,7 +12,7 @@ use patchbay_core::{
     secret::SecretFields,
     store::{connections::TestedAccount, credentials::NewCredential, events::NewEvent, jobs::Due},
 };
-use patchbay_providers::{Account, ProviderError};
+use patchbay_providers::{Account, ProviderError, Session};
 use serde_json::{Value, json};
 
 use super::opening::{self, args, fail, signal, vault_error};
@@ -27,7 +27,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let (row, provider) = opening::find(run, ctx).await?;
     let session_with = |secret| opening::session(run, ctx, &*provider, args.config.clone(), secret);
     let candidate = candidate(run, ctx, &row).await?;
-    let (session, in_force) = match &candidate {
+    let (mut session, mut in_force) = match &candidate {
         Some(secret) => (session_with(secret.clone()), None),
         None => {
             let opened = opening::open(run, ctx).await?;
@@ -44,10 +44,19 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
             json!({}),
         )
         .await;
-    let tested = tokio::select! {
-        tested = provider.test(&session) => tested,
-        () = run.stop.cancelled() => return Err(run.released()),
+    let ask = async |session: &Session| {
+        tokio::select! {
+            tested = provider.test(session) => Ok(tested),
+            () = run.stop.cancelled() => Err(run.released()),
+        }
     };
+    let mut tested = ask(&session).await?;
+    if let (Err(error), Some(opened)) = (&tested, &mut in_force)
+        && opened.renewed(run, ctx, error).await?
+    {
+        session = session_with(opened.session.secret.clone());
+        tested = ask(&session).await?;
+    }
     let account = match tested {
         Ok(account) => account,
         Err(error) => {
@@ -165,7 +174,7 @@ async fn adopt(
 }
 
 /// Unparked jobs may be due at once; without the hint they wait for the next poll.
-async fn hint(ctx: &Context, released: &[Due]) {
+pub(super) async fn hint(ctx: &Context, released: &[Due]) {
     for queue in patchbay_core::job::Queue::ALL {
         if let Err(away) = ctx.hints.push(queue, released).await {
             tracing::debug!(%away, "hints not pushed");

@@ -26,11 +26,11 @@ use crate::{context::Context, run::JobRun};
 /// What the provider or the database answered; a refused credential parks.
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: SyncArgs = args(run)?;
-    let opened = opening::open(run, ctx).await?;
+    let mut opened = opening::open(run, ctx).await?;
     check(&opened, &args)?;
     let mut state = state::load_or_begin(run, ctx, &opened, &args).await?;
     if !state.pulled {
-        pull_all(run, ctx, &opened, &args, &mut state).await?;
+        pull_all(run, ctx, &mut opened, &args, &mut state).await?;
     }
     if state.complete {
         delete_unseen(run, ctx, &opened, &args, &mut state).await?;
@@ -89,10 +89,11 @@ fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
 async fn pull_all(
     run: &JobRun,
     ctx: &Context,
-    opened: &Opened,
+    opened: &mut Opened,
     args: &SyncArgs,
     state: &mut RunState,
 ) -> Result<(), JobError> {
+    let mut renewed_at = None;
     let mut gathering = Gathering::begin(opened, state.pull(args, state.position.clone()));
     loop {
         let gathered = tokio::select! {
@@ -109,6 +110,14 @@ async fn pull_all(
                     )
                     .await;
                 gathering = Gathering::begin(opened, state.pull(args, None));
+            }
+            // A token may end at any page. One that is refused where its predecessor was
+            // refused, without a record between, is refused for another reason.
+            Err(error)
+                if renewed_at != Some(state.done) && opened.renewed(run, ctx, &error).await? =>
+            {
+                renewed_at = Some(state.done);
+                gathering = Gathering::begin(opened, state.pull(args, state.position.clone()));
             }
             Err(error) => return opened.refused(run, ctx, error).await,
         }
