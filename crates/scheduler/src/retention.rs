@@ -15,6 +15,8 @@ pub struct Retention {
     pub events: Duration,
     /// Single checks of connections.
     pub health_log: Duration,
+    /// Counts and response times of checks, hour by hour.
+    pub health_rollups: Duration,
 }
 
 impl Default for Retention {
@@ -24,6 +26,7 @@ impl Default for Retention {
             job_payloads: 30 * DAY,
             events: 90 * DAY,
             health_log: 90 * DAY,
+            health_rollups: 400 * DAY,
         }
     }
 }

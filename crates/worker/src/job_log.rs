@@ -9,7 +9,7 @@ use std::{
 };
 
 use patchbay_core::{
-    failure::Failure,
+    failure::{Failure, Opening},
     ids::JobId,
     secret::Secret,
     store::{Store, jobs::LogLine},
@@ -41,6 +41,8 @@ struct State {
     written: usize,
     last_write: Option<Instant>,
     secrets: Vec<Secret>,
+    /// How accounts of the job's provider are opened, and what a failure means.
+    provider: Option<(Opening, String)>,
 }
 
 impl fmt::Debug for JobLog {
@@ -73,11 +75,22 @@ impl JobLog {
         }
     }
 
-    /// A failure as it may be stored and shown: providers repeat in their errors what they
-    /// were sent.
+    /// From now on failures say what a business notices and what a person does about them,
+    /// as it is with this provider.
+    pub fn explain(&self, opening: Opening, impact: &str) {
+        self.state().provider = Some((opening, impact.to_owned()));
+    }
+
+    /// A failure as it may be stored and shown: explained, and without secrets, because
+    /// providers repeat in their errors what they were sent.
     #[must_use]
     pub fn scrub_failure(&self, failure: Failure) -> Failure {
-        scrub_failure(failure, &self.state().secrets)
+        let state = self.state();
+        let scrubbed = scrub_failure(failure, &state.secrets);
+        match &state.provider {
+            Some((opening, impact)) => scrubbed.explained(*opening, impact),
+            None => scrubbed,
+        }
     }
 
     /// Any other text that is to leave the run.
@@ -156,12 +169,16 @@ fn scrub_failure(failure: Failure, secrets: &[Secret]) -> Failure {
         message,
         action,
         code,
+        next_action,
+        impact,
     } = failure;
     Failure {
         kind,
         message: scrub(&message, secrets),
         action: scrub(&action, secrets),
         code: code.map(|code| scrub(&code, secrets)),
+        next_action,
+        impact,
     }
 }
 

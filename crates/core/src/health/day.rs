@@ -75,7 +75,7 @@ mod tests {
             }
             day.add(hour, &tally);
         }
-        assert!(day.encode().len() <= 24 * 20, "{}", day.encode().len());
+        assert!(day.encode().len() <= 512, "{}", day.encode().len());
     }
 
     proptest! {

@@ -131,8 +131,18 @@ mod tests {
             ("an outage", Health::Healthy, "..FFFF", "hhhdff"),
             ("repaired", Health::Healthy, "FFF....", "hdffddh"),
             ("one pass is no repair", Health::Healthy, "FFF.FF", "hdffff"),
-            ("a wavering provider", Health::Healthy, "F.F.F.F.F.", "hhdddddddd"),
-            ("a failed one that fails on", Health::Failing, "FFFF", "ffff"),
+            (
+                "a wavering provider",
+                Health::Healthy,
+                "F.F.F.F.F.",
+                "hhdddddddd",
+            ),
+            (
+                "a failed one that fails on",
+                Health::Failing,
+                "FFFF",
+                "ffff",
+            ),
             ("failing without a memory", Health::Failing, "..", "fh"),
         ];
         for (what, first, checks, expected) in table {

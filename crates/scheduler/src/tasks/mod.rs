@@ -14,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Identity, Reports, SchedulerDeps, report::Ended};
 
+mod health;
 mod presence;
 mod prune;
 mod refresh_ahead;
 mod report;
 mod rescue;
+mod rollups;
 mod schedules;
 mod top_up;
 
@@ -73,7 +75,9 @@ pub(crate) fn all(
         Box::new(top_up::TopUp::new(deps)),
         Box::new(rescue::Rescue::new(deps, me_reader.clone())),
         Box::new(schedules::Schedules::new(deps)),
+        Box::new(health::Health::new(deps)),
         Box::new(prune::Prune::new(deps)),
+        Box::new(rollups::Rollups::new(deps)),
         Box::new(report::Report::new(deps, me_reader.clone())),
         Box::new(refresh_ahead::RefreshAhead::new(deps)),
     ];

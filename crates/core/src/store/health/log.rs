@@ -33,7 +33,9 @@ impl Store {
         let mut rows = Vec::with_capacity(lines.len());
         for Line { result, health } in lines {
             let mut failure = result.failure;
-            let kind = failure.as_ref().map(|failure| failure.kind.name().to_owned());
+            let kind = failure
+                .as_ref()
+                .map(|failure| failure.kind.name().to_owned());
             // The provider's own words, the same in every line, are with its manifest.
             if let Some(failure) = &mut failure {
                 failure.impact = None;

@@ -9,6 +9,7 @@ mod log;
 mod read;
 mod record;
 mod retention;
+mod ticking;
 mod write;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use self::{
     due::{DueCheck, DueChecks, MOST_MINUTES},
     read::{HealthPicture, Recent, Stretch},
     record::{CheckResult, HealthChange},
+    ticking::{BATCH_TIMEOUT, IN_A_BATCH, TickedChecks},
 };
 use super::{Store, StoreError};
 use crate::{entities::connection_health, ids::ConnectionId};
@@ -35,9 +37,7 @@ impl Store {
         connections: &[ConnectionId],
     ) -> Result<Vec<connection_health::Model>, StoreError> {
         Ok(connection_health::Entity::find()
-            .filter(
-                connection_health::Column::ConnectionId.is_in(connections.iter().copied()),
-            )
+            .filter(connection_health::Column::ConnectionId.is_in(connections.iter().copied()))
             .all(self.db())
             .await?)
     }

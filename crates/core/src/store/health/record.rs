@@ -14,7 +14,7 @@ use crate::{
     connection::{ConnectionStatus, Health},
     entities::{connection, connection_health},
     events::EventKind,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, NextActionKind},
     health::{
         Verdict,
         judgement::{Outcomes, judge},
@@ -60,9 +60,7 @@ pub struct HealthChange {
 
 /// Whether a passed check leaves the row of a connection as it is.
 fn is_steady(row: &connection::Model) -> bool {
-    row.status == ConnectionStatus::Active
-        && row.health == Health::Healthy
-        && row.error_count == 0
+    row.status == ConnectionStatus::Active && row.health == Health::Healthy && row.error_count == 0
 }
 
 impl CheckResult {
@@ -110,9 +108,12 @@ impl Store {
     ) -> Result<Vec<HealthChange>, StoreError> {
         let held: HashMap<ConnectionId, &connection::Model> =
             held.iter().map(|row| (row.id, row)).collect();
-        let results: BTreeMap<ConnectionId, CheckResult> = results
+        let mut results: BTreeMap<ConnectionId, CheckResult> = results
             .into_iter()
-            .filter(|result| held.get(&result.connection).is_none_or(|row| counts(row, result)))
+            .filter(|result| {
+                held.get(&result.connection)
+                    .is_none_or(|row| counts(row, result))
+            })
             .map(|result| (result.connection, result))
             .collect();
         let states = self.hold_states(tx, results.keys().copied()).await?;
@@ -120,9 +121,12 @@ impl Store {
         let mut written = Vec::with_capacity(results.len());
         let mut changes = Vec::new();
         for state in states {
-            let Some(result) = results.get(&state.connection_id) else {
+            let Some(result) = results.get_mut(&state.connection_id) else {
                 continue;
             };
+            if let Some(failure) = &mut result.failure {
+                wait_for_next_check(failure, state.next_check_at);
+            }
             let row = held.get(&state.connection_id).copied();
             let shown = row.map_or(Health::Healthy, |row| row.health);
             let verdict = Verdict::of(result.failure.as_ref().map(|failure| failure.kind));
@@ -257,6 +261,15 @@ fn counts(row: &connection::Model, result: &CheckResult) -> bool {
         ConnectionStatus::Pending | ConnectionStatus::Disabled | ConnectionStatus::Disconnected => {
             false
         }
+    }
+}
+
+/// Where there is nothing to do but to wait, the next check is what is waited for.
+fn wait_for_next_check(failure: &mut Failure, next_check_at: Option<DateTime<Utc>>) {
+    let mut next = failure.what_next();
+    if next.kind == NextActionKind::WaitUntil && next.until.is_none() {
+        next.until = next_check_at;
+        failure.next_action = Some(next);
     }
 }
 

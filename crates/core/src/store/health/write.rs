@@ -149,7 +149,10 @@ async fn empty_into_days(
     for row in health_day::Entity::find().filter(which).all(tx).await? {
         let before = readable("hours", row.connection_id, Day::decode(&row.hours));
         if let Some(day) = days.get_mut(&(row.connection_id, row.day)) {
-            before.0.iter().for_each(|(hour, tally)| day.add(*hour, tally));
+            before
+                .0
+                .iter()
+                .for_each(|(hour, tally)| day.add(*hour, tally));
         }
     }
     if on_postgres(tx) {

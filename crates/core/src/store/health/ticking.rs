@@ -1,0 +1,114 @@
+//! Due checks become jobs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::TimeDelta;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde_json::Value;
+
+use super::{DueChecks, Store, StoreError};
+use crate::{
+    entities::connection_health,
+    ids::{ConnectionId, OrgId},
+    job::{JobKind, NewJob, Queue},
+    job_args::{CheckReason, HealthBatchArgs},
+    store::jobs::Due,
+};
+
+/// Connections of one batch: enough that its job costs each of them little, few enough that
+/// they are asked within seconds.
+pub const IN_A_BATCH: usize = 100;
+
+/// A batch that has not ended by then is stopped; what it has written stays.
+pub const BATCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What a tick did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TickedChecks {
+    /// Checks that were due.
+    pub checks: u64,
+    /// The jobs that do them, to be hinted on [`Queue::Maintenance`].
+    pub jobs: Vec<Due>,
+    /// How long the one that waited longest had been due.
+    pub lag: Duration,
+}
+
+impl Store {
+    /// Makes the jobs of at most `limit` due checks, and sets the next times, in one
+    /// transaction: batches of connections of one provider. Any number of schedulers do it
+    /// at once.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn tick_checks(&self, limit: u32) -> Result<TickedChecks, StoreError> {
+        let tx = self.begin().await?;
+        let taken = self.take_due_checks(&tx, limit).await?;
+        if taken.due.is_empty() {
+            return Ok(TickedChecks::default());
+        }
+        let jobs = self.jobs().enqueue(&tx, batches(&taken)).await?;
+        tx.commit().await?;
+        let lag = taken.due.iter().map(|due| taken.at - due.was_due).max();
+        Ok(TickedChecks {
+            checks: taken.due.len() as u64,
+            jobs: jobs
+                .iter()
+                .map(|enqueued| Due {
+                    job: enqueued.job().id,
+                    turn: OrgId::DEPLOYMENT,
+                })
+                .collect(),
+            lag: lag.and_then(|lag| lag.to_std().ok()).unwrap_or_default(),
+        })
+    }
+
+    /// How long the check that is due for longest has waited for its tick.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn check_lag(&self) -> Result<Duration, StoreError> {
+        use connection_health::Column;
+        let now = self.jobs().now().await?;
+        let oldest: Option<chrono::DateTime<chrono::Utc>> = connection_health::Entity::find()
+            .select_only()
+            .column(Column::NextCheckAt)
+            .filter(Column::NextCheckAt.lt(now))
+            .order_by_asc(Column::NextCheckAt)
+            .into_tuple()
+            .one(self.db())
+            .await?;
+        let waited = oldest.map_or(TimeDelta::zero(), |due| now - due);
+        Ok(waited.to_std().unwrap_or_default())
+    }
+}
+
+fn batches(taken: &DueChecks) -> Vec<NewJob> {
+    let mut of_provider: BTreeMap<&str, Vec<ConnectionId>> = BTreeMap::new();
+    for check in &taken.due {
+        of_provider
+            .entry(&check.provider)
+            .or_default()
+            .push(check.connection_id);
+    }
+    let mut jobs = Vec::new();
+    for (provider, connections) in of_provider {
+        for connections in connections.chunks(IN_A_BATCH) {
+            let args = HealthBatchArgs {
+                provider: provider.to_owned(),
+                reason: CheckReason::Scheduled,
+                asked_at: taken.at,
+                connections: connections.to_vec(),
+            };
+            jobs.push(NewJob {
+                args: json_of(&args),
+                timeout: BATCH_TIMEOUT,
+                ..NewJob::new(None, JobKind::HealthBatch, Queue::Maintenance, "schedule")
+            });
+        }
+    }
+    jobs
+}
+
+fn json_of(args: &HealthBatchArgs) -> Value {
+    serde_json::to_value(args).expect("ids, names and times are JSON")
+}

@@ -1,0 +1,59 @@
+//! Due health checks make their jobs. A scheduler takes a batch in one transaction and
+//! begins again at once after a full one; others take other rows meanwhile.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use patchbay_core::job::Queue;
+use tokio::time::timeout;
+
+use super::{Duty, DutyError};
+use crate::SchedulerDeps;
+
+/// Checks taken in one transaction: ten jobs of one provider.
+const BATCH: u32 = 1_000;
+/// Hints are worth no more waiting than this: the top-up finds the rows.
+const HINTING: Duration = Duration::from_millis(500);
+
+pub(super) struct Health {
+    deps: SchedulerDeps,
+}
+
+impl Health {
+    pub(super) fn new(deps: &SchedulerDeps) -> Self {
+        Self { deps: deps.clone() }
+    }
+}
+
+#[async_trait]
+impl Duty for Health {
+    fn name(&self) -> &'static str {
+        "health"
+    }
+
+    fn every(&self) -> Duration {
+        // Longer would make fuller batches of few connections, and checks that come in gusts.
+        Duration::from_secs(1)
+    }
+
+    fn full_batch(&self) -> Option<u64> {
+        Some(u64::from(BATCH))
+    }
+
+    async fn run(&mut self) -> Result<u64, DutyError> {
+        let ticked = self.deps.store.tick_checks(BATCH).await?;
+        if !ticked.jobs.is_empty() {
+            let hinting = self.deps.hints.push(Queue::Maintenance, &ticked.jobs);
+            match timeout(HINTING, hinting).await {
+                Ok(Ok(())) => {}
+                Ok(Err(away)) => tracing::debug!(%away, "hints not sent"),
+                Err(_) => tracing::debug!("the hint carrier is slow; the top-up will do it"),
+            }
+        }
+        Ok(ticked.checks)
+    }
+
+    async fn behind(&mut self) -> Result<Option<Duration>, DutyError> {
+        Ok(Some(self.deps.store.check_lag().await?))
+    }
+}

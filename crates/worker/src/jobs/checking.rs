@@ -1,0 +1,226 @@
+//! How one connection is asked whether it works, and how what that came to is written. The
+//! check of one connection and the batch share it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use patchbay_core::{
+    connection::ConnectionStatus,
+    failure::FailureKind,
+    ids::{ConnectionId, OrgId},
+    job::{JobError, Next},
+    job_args::CheckReason,
+    progress::Progress,
+    store::health::CheckResult,
+};
+use patchbay_providers::{Account, ProviderError};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    connection_test::hint,
+    opening::{self, Opened, signal},
+};
+use crate::{context::Context, run::JobRun};
+
+/// A provider that has not answered by then has failed the check.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// What asking came to.
+pub(super) enum Asked {
+    /// There is an outcome to write.
+    Outcome(Box<Outcome>),
+    /// Not asked: the connection is switched off or gone, or has no credential.
+    Skipped(JobError),
+}
+
+/// The outcome of a check.
+pub(super) struct Outcome {
+    pub result: CheckResult,
+    /// The account that answered.
+    pub account: Option<Account>,
+    /// `None` where the credential could not be had.
+    opened: Option<Opened>,
+}
+
+/// Asks the provider of a connection with the credential in force. `at` is written as the
+/// time of the check.
+///
+/// # Errors
+/// The database is away, or the job was asked to stop: nothing is known of the connection.
+pub(super) async fn ask(
+    run: &JobRun,
+    ctx: &Context,
+    (org, connection): (OrgId, ConnectionId),
+    reason: CheckReason,
+    at: DateTime<Utc>,
+) -> Result<Asked, JobError> {
+    let blank = CheckResult {
+        org,
+        connection,
+        at,
+        reason,
+        response_ms: 0,
+        failure: None,
+        not_before: None,
+    };
+    let mut opened = match opening::open_one(run, ctx, org, connection).await {
+        Ok(opened) => opened,
+        Err(error) => return unopened(run, blank, error),
+    };
+    let began = Instant::now();
+    let mut tested = test(run, &opened).await?;
+    if let Err(refusal) = &tested {
+        match opened.renewed(run, ctx, refusal).await {
+            Ok(true) => tested = test(run, &opened).await?,
+            Ok(false) => {}
+            Err(error) => return unopened(run, blank, error),
+        }
+    }
+    let response_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let (account, error) = match tested {
+        Ok(account) => (Some(account), None),
+        Err(error) => (None, Some(error)),
+    };
+    let failure = error
+        .as_ref()
+        .map(|error| run.log.scrub_failure(error.failure_at(at)));
+    let result = CheckResult {
+        response_ms,
+        failure,
+        not_before: error
+            .and_then(|error| error.pause())
+            .map(|pause| at + pause),
+        ..blank
+    };
+    Ok(Asked::Outcome(Box::new(Outcome {
+        result,
+        account,
+        opened: Some(opened),
+    })))
+}
+
+async fn test(run: &JobRun, opened: &Opened) -> Result<Result<Account, ProviderError>, JobError> {
+    let answer = timeout(ANSWER_WITHIN, opened.provider.test(&opened.session));
+    tokio::select! {
+        answer = answer => Ok(answer.unwrap_or_else(|_| Err(no_answer(opened)))),
+        () = run.stop.cancelled() => Err(run.released()),
+    }
+}
+
+fn no_answer(opened: &Opened) -> ProviderError {
+    ProviderError::new(
+        FailureKind::Timeout,
+        format!(
+            "{} gave no answer to a check within {} s.",
+            opened.provider.manifest().label,
+            ANSWER_WITHIN.as_secs()
+        ),
+        "Look at the provider's status page if it lasts.",
+    )
+}
+
+/// A connection whose credential could not be had does not work either, unless nobody
+/// expects it to, or it is we who cannot look.
+fn unopened(run: &JobRun, blank: CheckResult, error: JobError) -> Result<Asked, JobError> {
+    match error.next {
+        Next::Release => Err(error),
+        Next::Fail
+        | Next::Park {
+            credential_version: None,
+        } => Ok(Asked::Skipped(error)),
+        Next::Retry { .. } | Next::Snooze { .. } | Next::Park { .. } => {
+            let result = CheckResult {
+                failure: Some(run.log.scrub_failure(error.failure)),
+                ..blank
+            };
+            Ok(Asked::Outcome(Box::new(Outcome {
+                result,
+                account: None,
+                opened: None,
+            })))
+        }
+    }
+}
+
+impl Outcome {
+    fn refusal(&self) -> bool {
+        let failure = self.result.failure.as_ref();
+        failure.is_some_and(|failure| failure.kind == FailureKind::Auth)
+    }
+
+    /// Whether the connection's own row may have to change.
+    fn concerns(&self) -> bool {
+        match &self.opened {
+            Some(opened) => self.result.concerns(&opened.row),
+            None => true,
+        }
+    }
+}
+
+/// Writes outcomes in one fenced transaction, at most one of each connection. What breaks a
+/// connection or mends it goes first, each on its own: done again after a crash between, it
+/// changes nothing.
+///
+/// # Errors
+/// The database, or a lost lease.
+pub(super) async fn write(
+    run: &JobRun,
+    ctx: &Context,
+    outcomes: Vec<Outcome>,
+    progress: Option<&Progress>,
+) -> Result<(), JobError> {
+    for outcome in &outcomes {
+        let Some(opened) = &outcome.opened else {
+            continue;
+        };
+        match &outcome.result.failure {
+            Some(failure) if outcome.refusal() => opened.note(run, ctx, failure).await?,
+            Some(_) => {}
+            None => mend(run, ctx, opened).await?,
+        }
+    }
+    let concerned: Vec<&Outcome> = outcomes.iter().filter(|one| one.concerns()).collect();
+    let rows: Vec<_> = concerned
+        .iter()
+        .filter_map(|outcome| outcome.opened.as_ref().map(|opened| opened.row.clone()))
+        .collect();
+    let mut ids: Vec<_> = concerned.iter().map(|one| one.result.connection).collect();
+    ids.sort_unstable();
+    let results = outcomes.into_iter().map(|outcome| outcome.result).collect();
+    let (tx, held) = run.begin_fenced_on_all(&ids).await?;
+    ctx.store.record_checks(&tx, &held, results).await?;
+    if let Some(progress) = progress {
+        run.checkpoint(&tx, progress, None).await?;
+    }
+    tx.commit().await?;
+    for row in &rows {
+        signal(run, ctx, row).await;
+    }
+    Ok(())
+}
+
+/// The credential in force was refused before and works now: the refusal was a mistake of
+/// the provider's, and what was parked goes on.
+async fn mend(run: &JobRun, ctx: &Context, opened: &Opened) -> Result<(), JobError> {
+    let broken = |status| matches!(status, ConnectionStatus::Error | ConnectionStatus::Expired);
+    if !broken(opened.row.status) {
+        return Ok(());
+    }
+    let (tx, row) = run
+        .begin_fenced_on(opened.row.org_id, opened.row.id)
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let current = ctx
+        .store
+        .current_credential(&tx, row.org_id, row.id)
+        .await?;
+    let asked_with = current.is_some_and(|one| one.version == opened.credential_version);
+    if !(broken(row.status) && asked_with && row.config == opened.row.config) {
+        return Ok(());
+    }
+    ctx.store.restore_connection(&tx, &row).await?;
+    let released = ctx.store.jobs().unpark(&tx, row.id).await?;
+    tx.commit().await?;
+    hint(ctx, &released).await;
+    Ok(())
+}
