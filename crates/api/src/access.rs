@@ -64,6 +64,7 @@ pub const TABLE: &[(&str, &str, Access)] = {
         ("DELETE", "~/connections/{id}",                Key(Admin)),
         ("POST",   "~/connections/{id}/enable",         Key(Admin)),
         ("POST",   "~/connections/{id}/disable",        Key(Admin)),
+        ("POST",   "~/connections/{id}/revoke",         Key(Admin)),
         ("PUT",    "~/connections/{id}/credential",     Key(Admin)),
         ("POST",   "~/connections/{id}/test",           Key(Member)),
         ("POST",   "~/connections/{id}/check",          Key(Member)),

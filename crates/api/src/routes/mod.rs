@@ -62,6 +62,7 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(connections::read, connections::change::change, connections::switch::disconnect))
         .routes(routes!(connections::switch::enable))
         .routes(routes!(connections::switch::disable))
+        .routes(routes!(connections::revoke::revoke))
         .routes(routes!(connections::credential::replace))
         .routes(routes!(connections::work::test))
         .routes(routes!(connections::work::check))

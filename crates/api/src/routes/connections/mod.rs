@@ -6,17 +6,19 @@ pub mod create;
 pub mod credential;
 pub mod health;
 pub mod records;
+pub mod revoke;
 pub mod switch;
 pub mod sync;
 mod sync_range;
 pub mod tested;
+mod token;
 pub mod work;
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use patchbay_core::{
     connection::{ConnectionStatus, Health},
-    entities::{connection, credential as credential_row},
+    entities::connection,
     ids::ConnectionId,
     store::connections::ConnectionFilter,
 };
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use self::token::CredentialView;
 use super::jobs::{FailureView, failure};
 use crate::{
     access::Caller,
@@ -118,41 +121,12 @@ fn capabilities_off(row: &connection::Model) -> Vec<String> {
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// What may be told of a credential.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Credential)]
-pub struct CredentialView {
-    /// Grows with every replacement.
-    version: i64,
-    /// A mask of each secret field, made when it was sealed.
-    #[schema(value_type = Object)]
-    mask: Value,
-    /// When it stops working, where that is known.
-    expires_at: Option<DateTime<Utc>>,
-    /// Who set it.
-    created_by: String,
-    /// When it was set.
-    created_at: DateTime<Utc>,
-}
-
-impl From<credential_row::Model> for CredentialView {
-    fn from(row: credential_row::Model) -> Self {
-        Self {
-            version: row.version,
-            mask: row.mask,
-            expires_at: row.expires_at,
-            created_by: row.created_by,
-            created_at: row.created_at,
-        }
-    }
-}
-
 /// A connection with its credential's mask and its streams.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConnectionDetail {
     #[serde(flatten)]
     connection: ConnectionView,
-    /// The credential in force; null before the first test has passed, and after a disconnect.
+    /// The newest credential, a withdrawn one too; null before the first test has passed.
     credential: Option<CredentialView>,
     /// The streams that were synced.
     streams: Vec<StreamView>,
@@ -228,10 +202,8 @@ pub async fn read(
     Id(id): Id<ConnectionId>,
 ) -> Result<Json<ConnectionDetail>, Problem> {
     let row = find(&api, &caller, id).await?;
-    let credential = api
-        .store
-        .current_credential(api.store.db(), caller.org, id)
-        .await?;
+    let credential = api.store.newest_credential(caller.org, id).await?;
+    let now = api.store.clock().now();
     let streams = api.store.stream_states(caller.org, id).await?;
     let streams = streams.into_iter().map(|state| StreamView {
         stream: state.stream,
@@ -241,7 +213,7 @@ pub async fn read(
     });
     Ok(Json(ConnectionDetail {
         connection: row.into(),
-        credential: credential.map(Into::into),
+        credential: credential.map(|row| CredentialView::of(row, now)),
         streams: streams.collect(),
     }))
 }

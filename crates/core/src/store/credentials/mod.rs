@@ -8,6 +8,9 @@ use sea_orm::{
 };
 
 pub mod refresh;
+mod status;
+
+pub use status::TokenStatus;
 
 use super::{Store, StoreError};
 use crate::{
@@ -64,6 +67,23 @@ impl Store {
             .filter(credential::Column::ConnectionId.eq(connection))
             .filter(credential::Column::RevokedAt.is_null())
             .one(db)
+            .await?)
+    }
+
+    /// The newest version of a connection's credential, a tombstone too.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn newest_credential(
+        &self,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<Option<credential::Model>, StoreError> {
+        Ok(credential::Entity::find()
+            .filter(credential::Column::OrgId.eq(org))
+            .filter(credential::Column::ConnectionId.eq(connection))
+            .order_by_desc(credential::Column::Version)
+            .one(self.db())
             .await?)
     }
 
