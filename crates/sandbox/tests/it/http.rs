@@ -35,6 +35,19 @@ impl Answer {
         )
     }
 
+    /// Where a redirect leads.
+    pub fn location(&self) -> String {
+        let line = self.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("location").then_some(value)
+        });
+        line.expect("a location").to_owned()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("text")
+    }
+
     pub fn code(&self) -> (u16, String) {
         let (status, _, code, _) = self.error();
         (status, code)
@@ -60,6 +73,18 @@ pub async fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
+    try_send(sandbox, head, headers, body)
+        .await
+        .expect("a head")
+}
+
+/// `None`: the connection closed before an answer had begun.
+pub async fn try_send(
+    sandbox: &RunningSandbox,
+    head: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Option<Answer> {
     let began = Instant::now();
     let mut stream = TcpStream::connect(sandbox.address())
         .await
@@ -78,22 +103,19 @@ pub async fn send(
     if let Err(error) = stream.read_to_end(&mut bytes).await {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
-    let split = bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("a head");
+    let split = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..split].to_vec()).expect("a head of text");
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|code| code.parse().ok())
         .expect("a status");
-    Answer {
+    Some(Answer {
         status,
         head,
         body: bytes[split + 4..].to_vec(),
         took: began.elapsed(),
-    }
+    })
 }
 
 /// A request to Square as it should be made.

@@ -5,6 +5,7 @@ mod changes;
 mod csv;
 mod faults;
 mod http;
+mod oauth;
 mod orders;
 mod rest;
 mod strictness;
