@@ -28,6 +28,7 @@ mod settle;
 mod stage;
 mod states;
 mod turns;
+mod unknown_kinds;
 
 /// Makes two tests of each function: one on PostgreSQL, one on SQLite.
 macro_rules! on_both {

@@ -21,6 +21,7 @@ use crate::{
 
 mod columns;
 mod ending;
+mod kinds;
 mod order;
 mod postgres;
 mod sqlite;
@@ -95,8 +96,9 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         jobs: Vec<NewJob>,
     ) -> Result<Vec<Enqueued>, StoreError>;
 
-    /// Step 3, from hints. Claims those of `ids` that are queued, due and first of a
-    /// free lane, if `me` holds a live lease. Ids that do not qualify fall away.
+    /// Step 3, from hints. Claims those of `ids` that are queued, due, first of a free lane
+    /// and of a kind that this version knows, if `me` holds a live lease. Ids that do not
+    /// qualify fall away.
     async fn claim(
         &self,
         me: ProcessId,
@@ -104,7 +106,7 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         ids: &[JobId],
     ) -> Result<Vec<Job>, StoreError>;
 
-    /// Step 3, without hints. Claims at most `limit` due jobs, one org after the
+    /// Step 3, without hints. Claims at most `limit` jobs that may run, one org after the
     /// other in turns that begin after `after`, passing over the orgs in `skip`.
     async fn claim_due(
         &self,
@@ -115,7 +117,7 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         skip: &[OrgId],
     ) -> Result<Vec<Job>, StoreError>;
 
-    /// Due jobs for hints: at most `per_turn` of each org, at most `limit` in all,
+    /// Due jobs of known kinds for hints: at most `per_turn` of each org, at most `limit` in all,
     /// orgs in turn beginning after `after`.
     async fn due(
         &self,

@@ -3,8 +3,10 @@
 //! where they differ, one of them is wrong.
 
 mod ends;
+mod replays;
 mod run;
 mod table;
+mod turns;
 
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -22,8 +24,13 @@ pub enum Step {
     },
     /// A process claims these hints.
     Claim { process: u8, hints: Vec<u8> },
-    /// A process claims what is due.
-    ClaimDue { process: u8, limit: u8, after: u8 },
+    /// A process claims what is due, perhaps passing over an org.
+    ClaimDue {
+        process: u8,
+        limit: u8,
+        after: u8,
+        skip: Option<u8>,
+    },
     /// A process renews its lease.
     Renew { process: u8 },
     /// A body commits progress; one that lost its lease tries as well.
@@ -92,8 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => enqueue,
         6 => (any::<u8>(), prop::collection::vec(any::<u8>(), 1..6))
             .prop_map(|(process, hints)| Step::Claim { process, hints }),
-        3 => (any::<u8>(), 1..5_u8, any::<u8>())
-            .prop_map(|(process, limit, after)| Step::ClaimDue { process, limit, after }),
+        3 => claim_due(5),
         3 => any::<u8>().prop_map(|process| Step::Renew { process }),
         2 => any::<u8>().prop_map(|lease| Step::Checkpoint { lease }),
         8 => (any::<u8>(), end).prop_map(|(lease, end)| Step::Settle { lease, end }),
@@ -111,11 +117,66 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn claim_due(limit: u8) -> impl Strategy<Value = Step> {
+    (
+        any::<u8>(),
+        1..limit,
+        any::<u8>(),
+        prop::option::weighted(0.2, any::<u8>()),
+    )
+        .prop_map(|(process, limit, after, skip)| Step::ClaimDue {
+            process,
+            limit,
+            after,
+            skip,
+        })
+}
+
+/// Many orgs with many jobs, of which many are suspects, and direct claims of many.
+fn crowd() -> impl Strategy<Value = Vec<Step>> {
+    let job = (any::<u8>(), prop::option::weighted(0.3, 0..3_u8), 0..3_u8).prop_map(
+        |(org, lane, delay)| Step::Enqueue {
+            org,
+            lane,
+            key: None,
+            connection: false,
+            delay,
+        },
+    );
+    let step = prop_oneof![
+        5 => job.clone(),
+        4 => (any::<u8>(), prop::collection::vec(any::<u8>(), 1..12))
+            .prop_map(|(process, hints)| Step::Claim { process, hints }),
+        8 => claim_due(14),
+        5 => any::<u8>().prop_map(|process| Step::Death { process }),
+        2 => any::<u8>().prop_map(|process| Step::Leave { process }),
+        2 => any::<u8>().prop_map(|lease| Step::Settle { lease, end: End::Succeed }),
+        1 => any::<u8>().prop_map(|lease| Step::Settle { lease, end: End::Retry { delay: 2 } }),
+        1 => any::<u8>().prop_map(|lease| Step::Checkpoint { lease }),
+        1 => (1..3_u8).prop_map(|seconds| Step::Wait { seconds }),
+    ];
+    let jobs = prop::collection::vec(job, 1..40);
+    (jobs, prop::collection::vec(step, 1..40)).prop_map(|(mut steps, more)| {
+        steps.extend(more);
+        steps
+    })
+}
+
+/// Cases of a run: the usual number, or `PROPTEST_CASES` for a long look.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the test library, not of the product"
+)]
+fn cases(usual: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.map_or(usual, |cases| cases.parse().unwrap())
+}
+
 /// Runs cases on one database each. A failing sequence is shrunk and printed; the seed
 /// is drawn anew each time, so that every run of the suite looks somewhere else.
-fn sequences(cases: u32, longest: usize, on_postgres: bool) {
+fn sequences(usual: u32, steps: &impl Strategy<Value = Vec<Step>>, orgs: usize, on_postgres: bool) {
     let config = ProptestConfig {
-        cases,
+        cases: cases(usual),
         max_shrink_iters: 200,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -125,23 +186,36 @@ fn sequences(cases: u32, longest: usize, on_postgres: bool) {
         .enable_all()
         .build()
         .unwrap();
-    let outcome =
-        TestRunner::new(config).run(&prop::collection::vec(step(), 1..longest), |steps| {
-            runtime
-                .block_on(run::run(&steps, on_postgres))
-                .map_err(TestCaseError::fail)
-        });
+    let outcome = TestRunner::new(config).run(steps, |steps| {
+        runtime
+            .block_on(run::run(&steps, orgs, on_postgres))
+            .map_err(TestCaseError::fail)
+    });
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..150)
+}
+
 #[test]
 fn random_sequences_on_sqlite_do_what_the_model_says() {
-    sequences(40, 150, false);
+    sequences(40, &steps(), 3, false);
 }
 
 #[test]
 fn random_sequences_on_postgres_do_what_the_model_says() {
-    sequences(10, 150, true);
+    sequences(10, &steps(), 3, true);
+}
+
+#[test]
+fn random_sequences_of_a_crowd_on_sqlite_do_what_the_model_says() {
+    sequences(20, &crowd(), 6, false);
+}
+
+#[test]
+fn random_sequences_of_a_crowd_on_postgres_do_what_the_model_says() {
+    sequences(10, &crowd(), 6, true);
 }

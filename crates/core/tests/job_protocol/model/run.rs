@@ -9,7 +9,7 @@ use patchbay_core::{
     connection::ConnectionStatus,
     entities::job,
     ids::{ConnectionId, JobId, OrgId, ProcessId},
-    job::{Enqueued, JobState, Lease, NewJob, Queue},
+    job::{Enqueued, JobState, Lease, NewJob},
 };
 use sea_orm::EntityTrait;
 
@@ -52,15 +52,21 @@ macro_rules! same {
 }
 pub(super) use same;
 
-pub async fn run(steps: &[Step], on_postgres: bool) -> Checked {
+pub async fn run(steps: &[Step], orgs: usize, on_postgres: bool) -> Checked {
     let stage = if on_postgres {
         Stage::postgres().await
     } else {
         Stage::sqlite().await
     };
     let stage = stage.stop_the_clock().await;
-    let mut orgs = vec![stage.org().await, stage.org().await, stage.org().await];
-    orgs.sort_unstable();
+    let orgs = {
+        let mut all = Vec::new();
+        for _ in 0..orgs {
+            all.push(stage.org().await);
+        }
+        all.sort_unstable();
+        all
+    };
     let connection = stage.connection(orgs[0]).await;
     let table = Table {
         credential: 1,
@@ -88,7 +94,7 @@ pub async fn run(steps: &[Step], on_postgres: bool) -> Checked {
     Ok(())
 }
 
-fn choose<T: Copy>(from: &[T], number: u8) -> Option<T> {
+pub(super) fn choose<T: Copy>(from: &[T], number: u8) -> Option<T> {
     (!from.is_empty()).then(|| from[usize::from(number) % from.len()])
 }
 
@@ -100,7 +106,7 @@ impl Both {
         process
     }
 
-    fn process(&self, number: u8) -> ProcessId {
+    pub(super) fn process(&self, number: u8) -> ProcessId {
         choose(&self.processes, number).unwrap()
     }
 
@@ -152,7 +158,8 @@ impl Both {
                 process,
                 limit,
                 after,
-            } => self.claim_due(*process, *limit, *after).await,
+                skip,
+            } => self.claim_due(*process, *limit, *after, *skip).await,
             Step::Renew { process } => self.renew(*process).await,
             Step::Checkpoint { lease } => self.checkpoint(*lease).await,
             Step::Settle { lease, end } => self.settle(*lease, end).await,
@@ -264,6 +271,13 @@ impl Both {
     fn believe(&mut self, process: ProcessId, claimed: &[job::Model]) {
         for job in claimed {
             self.table.start(process, job.id);
+        }
+        self.hold(process, claimed);
+    }
+
+    /// Of jobs that the model has started.
+    pub(super) fn hold(&mut self, process: ProcessId, claimed: &[job::Model]) {
+        for job in claimed {
             self.beliefs.push(Belief {
                 process,
                 lease: lease(job),
@@ -284,57 +298,6 @@ impl Both {
         );
         same!(claimed.len(), expected.len(), "claimed, none twice");
         self.believe(process, &claimed);
-        Ok(())
-    }
-
-    /// Which of several jobs is claimed is left open; how many, and how fairly, is not.
-    async fn claim_due(&mut self, process: u8, limit: u8, after: u8) -> Checked {
-        let process = self.process(process);
-        let after = choose(&self.orgs, after).unwrap();
-        let limit = usize::from(limit);
-        let claimed = self
-            .stage
-            .jobs()
-            .claim_due(process, Queue::Sync, limit, after, &[])
-            .await
-            .unwrap();
-        let all = self.table.jobs.keys().copied().collect();
-        let possible = self.table.claimable(process, &all);
-        let suspects = self
-            .table
-            .jobs
-            .iter()
-            .any(|(id, row)| row.crashes > 0 && self.table.may_run(*id));
-        same!(
-            claimed.len(),
-            possible.len().min(limit),
-            "number claimed directly"
-        );
-        let mut share: BTreeMap<OrgId, usize> = BTreeMap::new();
-        for job in &claimed {
-            let suspect = self.table.jobs[&job.id].crashes > 0;
-            if !self.table.may_run(job.id) || suspect && self.table.holds_suspect(process) {
-                return Err(format!("{} may not run", job.id));
-            }
-            *share.entry(job.org_id.unwrap()).or_default() += 1;
-        }
-        self.believe(process, &claimed);
-        // A process runs one suspect at a time: a turn spent on one too many may be lost, so
-        // shares are compared where no suspect was among the candidates.
-        if suspects {
-            return Ok(());
-        }
-        let most = share.values().max().copied().unwrap_or(0);
-        for org in &self.orgs {
-            let left =
-                self.table.jobs.iter().any(|(id, row)| {
-                    row.org == *org && row.crashes == 0 && self.table.may_run(*id)
-                });
-            let got = share.get(org).copied().unwrap_or(0);
-            if left && got + 1 < most {
-                return Err(format!("org {org} got {got} of {share:?} and has more"));
-            }
-        }
         Ok(())
     }
 

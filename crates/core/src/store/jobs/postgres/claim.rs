@@ -9,7 +9,7 @@ use crate::{
     entities::job::Model as Job,
     ids::{JobId, ProcessId},
     job::Queue,
-    store::StoreError,
+    store::{StoreError, jobs::kinds},
 };
 
 /// Sets the rows of `picked (job, crashed)` running under process `$1`; at most one of
@@ -41,6 +41,7 @@ const SQL: &str = concat!(
         select j.id as job, j.crashes as crashed
         from jobs j
         where j.id = any($3) and j.queue = $2 and j.state || '' = 'queued' and j.run_at <= (select now from clock)
+          and j.kind = any($4)
           and (select true from processes where id = $1 and ended_at is null
                and lease_until > (select now from clock))
           and (j.lane is null
@@ -106,7 +107,12 @@ async fn claim_at_once(
     queue: Queue,
     ids: &[JobId],
 ) -> Result<Vec<Job>, StoreError> {
-    let values = [me.into(), queue.name().into(), uuids(ids.iter().copied())];
+    let values = [
+        me.into(),
+        queue.name().into(),
+        uuids(ids.iter().copied()),
+        kinds::known().into(),
+    ];
     jobs_of(&rows(db, statement(SQL, values)).await?)
 }
 

@@ -1,9 +1,4 @@
 //! Step 3 without hints, and the hints' own supply: due jobs, one org after the other.
-//!
-//! A skip scan: from one org to the next through the index, so the cost is that of the
-//! orgs asked about and not of their backlogs. Of an org's lanes only the heads are
-//! looked at. Orgs whose queued jobs all wait for a later time are passed over at the
-//! cost of a few index probes each.
 
 use std::collections::HashMap;
 
@@ -13,131 +8,22 @@ use uuid::Uuid;
 use super::{
     claim::{hit_a_wall, take_picked},
     jobs_of, rows, statement,
+    turns::{claimable, heads_of_lanes, turns, without_lane},
 };
 use crate::{
     entities::job::Model as Job,
     ids::{OrgId, ProcessId},
     job::Queue,
-    store::{StoreError, jobs::Due},
+    store::{
+        StoreError,
+        jobs::{Due, kinds},
+    },
 };
 
-/// The first org with queued jobs in queue `$2` for which the condition on `turn` holds.
-macro_rules! first_turn {
-    ($condition:literal) => {
-        concat!(
-            "least((select turn from jobs where queue = $2 and state = 'queued' and lane is null and ",
-            $condition,
-            " order by turn limit 1),
-             (select turn from jobs where queue = $2 and state = 'queued' and lane is not null and ",
-            $condition,
-            " order by turn limit 1))"
-        )
-    };
-}
-
-/// Jobs of one org that may run now, longest due first. Of its lanes the first thousand
-/// are looked at: an org has one per connection and stream.
-macro_rules! claimable {
-    ($turn:literal, $limit:literal) => {
-        concat!(
-            "(select id, run_at from (
-                (select id, run_at from jobs
-                 where queue = $2 and turn = ",
-            $turn,
-            " and state = 'queued' and lane is null and run_at <= (select now from clock)
-                   and (crashes = 0 or (select free from suspects))
-                 order by run_at, id limit ",
-            $limit,
-            ")
-                union all
-                (with recursive heads (lane, id, run_at, crashes, no) as (
-                    (select lane, id, run_at, crashes, 1 from jobs
-                     where queue = $2 and turn = ",
-            $turn,
-            " and state = 'queued' and lane is not null
-                     order by lane, id limit 1)
-                    union all
-                    select next.lane, next.id, next.run_at, next.crashes, no + 1
-                    from heads, lateral (
-                        select j.lane, j.id, j.run_at, j.crashes from jobs j
-                        where j.queue = $2 and j.turn = ",
-            $turn,
-            " and j.state = 'queued' and j.lane is not null and j.lane > heads.lane
-                        order by j.lane, j.id limit 1) next
-                    where no < 1000
-                 )
-                 select id, run_at from heads
-                 where run_at <= (select now from clock)
-                   and (crashes = 0 or (select free from suspects))
-                   and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null)
-            ) claimable
-            order by run_at, id limit ",
-            $limit,
-            ")"
-        )
-    };
-}
-
-/// Whether it is worth stopping at `step.turn`. Here and above, `offset 0` keeps the
-/// planner from writing the subquery out at each place that names its result.
-macro_rules! verdict {
-    () => {
-        concat!(
-            "lateral (select step.turn is not null and step.turn <> all($5)
-                and (select true from ",
-            claimable!("step.turn", "1"),
-            " one) is not null as served offset 0) verdict"
-        )
-    };
-}
-
-/// Common table expressions up to `turns (turn, place)`: at most `$3` orgs with claimable
-/// jobs in queue `$2`, beginning after `$4` and going round, without those in `$5`.
-/// Wants `clock (now)` and `suspects (free)`.
-macro_rules! turns {
-    () => {
-        concat!(
-            "ahead (turn, served, n) as (
-                select step.turn, verdict.served, verdict.served::integer
-                from (select ",
-            first_turn!("turn > $4"),
-            " as turn offset 0) step, ",
-            verdict!(),
-            "
-                union all
-                select step.turn, verdict.served, ahead.n + verdict.served::integer
-                from ahead, lateral (select ",
-            first_turn!("turn > ahead.turn"),
-            " as turn offset 0) step, ",
-            verdict!(),
-            "
-                where ahead.turn is not null and ahead.n < $3
-            ),
-            behind (turn, served, n) as (
-                select step.turn, verdict.served, ahead.n + verdict.served::integer
-                from (select coalesce(max(n), 0) as n from ahead) ahead, lateral (select ",
-            first_turn!("turn <= $4"),
-            " as turn offset 0) step, ",
-            verdict!(),
-            "
-                where ahead.n < $3
-                union all
-                select step.turn, verdict.served, behind.n + verdict.served::integer
-                from behind, lateral (select ",
-            first_turn!("turn > behind.turn and turn <= $4"),
-            " as turn offset 0) step, ",
-            verdict!(),
-            "
-                where behind.turn is not null and behind.n < $3
-            ),
-            turns as materialized (
-                select turn, row_number() over (order by lap, turn) as place
-                from (select 0 as lap, turn from ahead where served union all select 1, turn from behind where served) served
-            )"
-        )
-    };
-}
-
+/// One claim, as if its orgs had their turns one after the other (the whole rule stands in
+/// the tests, `job_protocol/model/turns.rs`). A process runs one suspect at a time: it goes
+/// to the org whose turn comes to one first, and the others go on with their next job.
+///
 /// Twice the even share of each org, so that a claim at the same moment, which locks
 /// some of them, leaves enough. Candidates are locked one by one, in turn, until there
 /// are as many as wanted.
@@ -145,17 +31,41 @@ const CLAIM: &str = concat!(
     "
     with recursive clock as materialized (select patchbay_now() as now),
     suspects as materialized (
-        select (select true from jobs where leased_by = $1 and state = 'running' and crashes > 0 limit 1) is null as free
+        select (select true from jobs where leased_by = $1 and state = 'running' and crashes > 0 limit 1) is not null as taken
     ),
     ",
-    turns!(),
+    turns!("(crashes = 0 or not step.taken)"),
     ",
     share as materialized (select 2 * (($3 + count(*) - 1) / greatest(count(*), 1)) as jobs from turns),
+    listed as materialized (
+        select id, run_at, crashes, place, row_number() over (partition by place order by run_at, id) as round
+        from turns, lateral (
+            select id, run_at, crashes, row_number() over (partition by crashes > 0 order by run_at, id) as nth
+            from (",
+    without_lane!("turns.turn", "crashes = 0", "(select jobs from share)"),
+    "
+                union all
+                (select id, run_at, crashes from ",
+    without_lane!("turns.turn", "true", "(select jobs from share)"),
+    " first where crashes > 0 and not (select taken from suspects))
+                union all ",
+    heads_of_lanes!(
+        "turns.turn",
+        "(crashes = 0 or not (select taken from suspects))"
+    ),
+    ") waiting
+        ) job
+        where nth <= case when crashes > 0 then 1 else (select jobs from share) end
+    ),
     candidates as materialized (
-        select job.id, row_number() over (partition by place order by run_at, id) as round, place
-        from turns, lateral ",
-    claimable!("turns.turn", "(select jobs from share)"),
-    " job
+        select id, round, place
+        from (
+            select id, place, row_number() over (partition by place order by run_at, id) as round
+            from listed
+            where crashes = 0
+               or id = (select id from listed where crashes > 0 order by round, place limit 1)
+        ) mine
+        where round <= (select jobs from share)
         order by round, place
     ),
     picked as materialized (
@@ -174,20 +84,21 @@ const CLAIM: &str = concat!(
 const DUE: &str = concat!(
     "
     with recursive clock as materialized (select patchbay_now() as now),
-    suspects as materialized (select true as free),
+    suspects as materialized (select false as taken),
     ",
-    turns!(),
+    turns!("true"),
     "
     select job.id, turn
     from turns, lateral ",
-    claimable!("turns.turn", "$1"),
+    claimable!("turns.turn", "true", "$1"),
     " job
     order by row_number() over (partition by place order by run_at, id), place
     limit $3"
 );
 
 /// Statements until the claim is full: the first gives each org its share, the others
-/// share out what orgs with fewer jobs left.
+/// share out what orgs with fewer jobs left. All orgs that have more got the same number
+/// then, so each round begins where the first one began.
 const ROUNDS: usize = 4;
 
 pub(super) async fn claim_due(
@@ -199,7 +110,6 @@ pub(super) async fn claim_due(
     skip: &[OrgId],
 ) -> Result<Vec<Job>, StoreError> {
     let mut jobs: Vec<Job> = Vec::new();
-    let mut from = after;
     for _ in 0..ROUNDS {
         let open = limit - jobs.len();
         if open == 0 {
@@ -209,8 +119,9 @@ pub(super) async fn claim_due(
             me.into(),
             queue.name().into(),
             count(open),
-            from.into(),
+            after.into(),
             orgs(skip),
+            kinds::known().into(),
         ];
         let round = async { jobs_of(&rows(db, statement(CLAIM, values)).await?) };
         let claimed = match round.await {
@@ -223,15 +134,8 @@ pub(super) async fn claim_due(
             }
             claimed => claimed?,
         };
-        // The next round goes on where this one ended: an org whose only candidate was a
-        // suspect too many has its turn before the first one has another.
-        match claimed
-            .iter()
-            .map(turn_of)
-            .max_by_key(|turn| (*turn <= from, *turn))
-        {
-            Some(last) => from = last,
-            None => break,
+        if claimed.is_empty() {
+            break;
         }
         jobs.extend(claimed);
     }
@@ -251,6 +155,7 @@ pub(super) async fn due(
         count(limit),
         after.into(),
         orgs(&[]),
+        kinds::known().into(),
     ];
     rows(db, statement(DUE, values))
         .await?
@@ -264,10 +169,6 @@ pub(super) async fn due(
         .collect()
 }
 
-fn turn_of(job: &Job) -> OrgId {
-    job.org_id.unwrap_or(OrgId::DEPLOYMENT)
-}
-
 /// One job of each org in turn, beginning after `after`; within an org the longest due first.
 fn in_turns(mut jobs: Vec<Job>, after: OrgId) -> Vec<Job> {
     jobs.sort_by_key(|job| (job.run_at, job.id));
@@ -275,7 +176,7 @@ fn in_turns(mut jobs: Vec<Job>, after: OrgId) -> Vec<Job> {
     let mut keyed: Vec<_> = jobs
         .into_iter()
         .map(|job| {
-            let turn = turn_of(&job);
+            let turn = job.org_id.unwrap_or(OrgId::DEPLOYMENT);
             let round = seen.entry(turn).or_default();
             *round += 1;
             ((*round, turn <= after, turn), job)

@@ -44,6 +44,7 @@ mod park;
 mod prune;
 mod rescue;
 mod settle;
+mod turns;
 
 /// Job statements of PostgreSQL.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DatabaseTransaction;
 
-use super::{one_job, rows};
+use super::{known_kinds, one_job, rows};
 use crate::{
     entities::job::Model as Job,
     ids::{JobId, ProcessId},
@@ -16,6 +16,7 @@ use crate::{
 const FIND: &str = "
     select timeout_s from jobs j
     where id = ?1 and queue = ?2 and state = 'queued' and run_at <= ?3
+      and kind in (select value from json_each(?5))
       and (lane is null
         or not exists (select 1 from jobs r where r.lane = j.lane and r.state = 'running')
            and not exists (select 1 from jobs o
@@ -82,7 +83,13 @@ pub(super) async fn claim_one(
     let found = rows(
         tx,
         FIND,
-        [id.into(), queue.name().into(), now.into(), me.into()],
+        [
+            id.into(),
+            queue.name().into(),
+            now.into(),
+            me.into(),
+            known_kinds().into(),
+        ],
     )
     .await?;
     let Some(row) = found.first() else {

@@ -17,7 +17,7 @@ use sea_orm::{
 };
 
 use super::{
-    Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, order::GrowingIds,
+    Due, JobStore, LogLine, Moved, Renewal, Rescued, Settled, StoreError, kinds, order::GrowingIds,
 };
 use crate::{
     clock::Clock,
@@ -96,6 +96,11 @@ fn before(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
 
 /// The end of the year 9999: times are compared as text, and a fifth digit would sort first.
 const FAR: DateTime<Utc> = DateTime::from_timestamp(253_402_300_799, 0).expect("a valid time");
+
+/// The kinds that this version can run, as a JSON array: SQLite has no other list.
+fn known_kinds() -> String {
+    serde_json::Value::from(kinds::known()).to_string()
+}
 
 async fn rows(
     db: &impl ConnectionTrait,

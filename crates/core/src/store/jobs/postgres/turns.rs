@@ -1,0 +1,151 @@
+//! A skip scan over orgs: from one to the next through the index, so the cost is that of
+//! the orgs asked about and not of their backlogs. Of an org's lanes only the heads are
+//! looked at. Orgs whose queued jobs all wait for a later time are passed over at the
+//! cost of a few index probes each. Jobs of unknown kinds and suspects that may not run are
+//! stepped over one by one; there are few of either, but in the middle of an upgrade.
+//!
+//! Statements made of these parts want `clock (now)`, `suspects (taken)`: whether no
+//! further suspect may run, and the parameters `$2` queue, `$3` how many orgs, `$4` after
+//! which, `$5` without these, `$6` kinds of job.
+
+/// The first org with queued jobs in queue `$2` for which the condition on `turn` holds.
+macro_rules! first_turn {
+    ($condition:literal) => {
+        concat!(
+            "least((select turn from jobs where queue = $2 and state = 'queued' and lane is null and ",
+            $condition,
+            " order by turn limit 1),
+             (select turn from jobs where queue = $2 and state = 'queued' and lane is not null and ",
+            $condition,
+            " order by turn limit 1))"
+        )
+    };
+}
+
+/// Jobs of one org without a lane that are due, longest due first.
+macro_rules! without_lane {
+    ($turn:literal, $which:literal, $limit:literal) => {
+        concat!(
+            "(select id, run_at, crashes from jobs
+              where queue = $2 and turn = ",
+            $turn,
+            " and state = 'queued' and lane is null and run_at <= (select now from clock)
+                and kind = any($6) and ",
+            $which,
+            " order by run_at, id limit ",
+            $limit,
+            ")"
+        )
+    };
+}
+
+/// Those jobs of one org that are due and the heads of free lanes. The first thousand lanes
+/// are looked at: an org has one per connection and stream.
+macro_rules! heads_of_lanes {
+    ($turn:literal, $which:literal) => {
+        concat!(
+            "(with recursive heads (lane, id, run_at, crashes, kind, no) as (
+                (select lane, id, run_at, crashes, kind, 1 from jobs
+                 where queue = $2 and turn = ",
+            $turn,
+            " and state = 'queued' and lane is not null
+                 order by lane, id limit 1)
+                union all
+                select next.lane, next.id, next.run_at, next.crashes, next.kind, no + 1
+                from heads, lateral (
+                    select j.lane, j.id, j.run_at, j.crashes, j.kind from jobs j
+                    where j.queue = $2 and j.turn = ",
+            $turn,
+            " and j.state = 'queued' and j.lane is not null and j.lane > heads.lane
+                    order by j.lane, j.id limit 1) next
+                where no < 1000
+             )
+             select id, run_at, crashes from heads
+             where run_at <= (select now from clock) and kind = any($6) and ",
+            $which,
+            " and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null)"
+        )
+    };
+}
+
+/// Jobs of one org that may run now, longest due first.
+macro_rules! claimable {
+    ($turn:literal, $which:literal, $limit:literal) => {
+        concat!(
+            "(select id, run_at, crashes from (",
+            $crate::store::jobs::postgres::turns::without_lane!($turn, $which, $limit),
+            " union all ",
+            $crate::store::jobs::postgres::turns::heads_of_lanes!($turn, $which),
+            ") claimable order by run_at, id limit ",
+            $limit,
+            ")"
+        )
+    };
+}
+
+/// What the first job to run of `step.turn` has crashed, null where it has none. Here and
+/// below, `offset 0` keeps the planner from writing the subquery out at each place that
+/// names its result.
+macro_rules! first_job {
+    ($which:literal) => {
+        concat!(
+            "lateral (select case when step.turn is not null and step.turn <> all($5) then (
+                select crashes from ",
+            $crate::store::jobs::postgres::turns::claimable!("step.turn", $which, "1"),
+            " one) end as crashes offset 0) first_job"
+        )
+    };
+}
+
+/// Common table expressions up to `turns (turn, place)`: at most `$3` orgs that have a job to
+/// run, beginning after `$4` and going round, without those in `$5`. The walk knows in
+/// `step.taken` whether an org before was given the one suspect.
+macro_rules! turns {
+    ($which:literal) => {
+        concat!(
+            "ahead (turn, served, n, taken) as (
+                select step.turn, crashes is not null, (crashes is not null)::integer,
+                       step.taken or coalesce(crashes > 0, false)
+                from (select taken, ",
+            $crate::store::jobs::postgres::turns::first_turn!("turn > $4"),
+            " as turn from suspects offset 0) step, ",
+            $crate::store::jobs::postgres::turns::first_job!($which),
+            "
+                union all
+                select step.turn, crashes is not null, ahead.n + (crashes is not null)::integer,
+                       step.taken or coalesce(crashes > 0, false)
+                from ahead, lateral (select ahead.taken, ",
+            $crate::store::jobs::postgres::turns::first_turn!("turn > ahead.turn"),
+            " as turn offset 0) step, ",
+            $crate::store::jobs::postgres::turns::first_job!($which),
+            "
+                where ahead.turn is not null and ahead.n < $3
+            ),
+            behind (turn, served, n, taken) as (
+                select step.turn, crashes is not null, ahead.n + (crashes is not null)::integer,
+                       step.taken or coalesce(crashes > 0, false)
+                from (select max(n) as n, bool_or(taken) as taken from ahead) ahead, lateral (select ahead.taken, ",
+            $crate::store::jobs::postgres::turns::first_turn!("turn <= $4"),
+            " as turn offset 0) step, ",
+            $crate::store::jobs::postgres::turns::first_job!($which),
+            "
+                where ahead.n < $3
+                union all
+                select step.turn, crashes is not null, behind.n + (crashes is not null)::integer,
+                       step.taken or coalesce(crashes > 0, false)
+                from behind, lateral (select behind.taken, ",
+            $crate::store::jobs::postgres::turns::first_turn!("turn > behind.turn and turn <= $4"),
+            " as turn offset 0) step, ",
+            $crate::store::jobs::postgres::turns::first_job!($which),
+            "
+                where behind.turn is not null and behind.n < $3
+            ),
+            turns as materialized (
+                select turn, row_number() over (order by lap, turn) as place
+                from (select 0 as lap, turn from ahead where served union all select 1, turn from behind where served) served
+            )"
+        )
+    };
+}
+
+pub(super) use {claimable, first_job, first_turn, heads_of_lanes, turns, without_lane};
