@@ -1,7 +1,7 @@
 //! `Idempotency-Key` in the transaction of the work.
 
 use patchbay_core::{
-    ids::{ConnectionId, ConsentId, JobId},
+    ids::{ConnectionId, ConsentId, JobId, ScheduleId},
     store::idempotency::Repeat,
 };
 use sea_orm::DatabaseTransaction;
@@ -42,6 +42,8 @@ pub enum Made {
     Connection(ConnectionId, Vec<JobId>),
     /// A consent.
     Consent(ConsentId),
+    /// A schedule.
+    Schedule(ScheduleId),
 }
 
 impl Made {
@@ -49,7 +51,7 @@ impl Made {
     pub fn into_jobs(self) -> Vec<JobId> {
         match self {
             Self::Jobs(jobs) | Self::Connection(_, jobs) => jobs,
-            Self::Consent(_) => Vec::new(),
+            Self::Consent(_) | Self::Schedule(_) => Vec::new(),
         }
     }
 }
@@ -77,6 +79,7 @@ pub async fn take(
                 rest.iter().copied().map(JobId).collect(),
             ))),
             ("consent", Some((id, _))) => Ok(Some(Made::Consent(ConsentId(*id)))),
+            ("schedule", Some((id, _))) => Ok(Some(Made::Schedule(ScheduleId(*id)))),
             _ => Ok(Some(Made::Jobs(ids.into_iter().map(JobId).collect()))),
         },
     }
@@ -94,6 +97,7 @@ pub async fn made(
     let (kind, ids): (&str, Vec<Uuid>) = match made {
         Made::Jobs(jobs) => ("jobs", jobs.iter().map(|job| job.0).collect()),
         Made::Consent(consent) => ("consent", vec![consent.0]),
+        Made::Schedule(schedule) => ("schedule", vec![schedule.0]),
         Made::Connection(connection, jobs) => (
             "connection",
             std::iter::once(connection.0)

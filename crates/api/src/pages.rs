@@ -29,6 +29,7 @@ pub enum List {
     Logs,
     Records,
     Events,
+    Schedules,
 }
 
 impl List {
@@ -39,6 +40,7 @@ impl List {
             Self::Logs => "l",
             Self::Records => "r",
             Self::Events => "e",
+            Self::Schedules => "s",
         }
     }
 }

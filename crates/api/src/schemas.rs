@@ -5,6 +5,7 @@ use patchbay_core::{
     events::EventKind,
     failure::FailureKind,
     job::{JobKind, JobState, Queue},
+    schedule::{Misfire, SchedulePull, TickOutcome},
 };
 use sea_orm::{ActiveEnum, Iterable};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -38,6 +39,18 @@ pub fn connection_status() -> Object {
 
 pub fn health() -> Object {
     names::<Health>()
+}
+
+pub fn schedule_pull() -> Object {
+    names::<SchedulePull>()
+}
+
+pub fn misfire() -> Object {
+    names::<Misfire>()
+}
+
+pub fn tick_outcome() -> Object {
+    names::<TickOutcome>()
 }
 
 pub fn event_kind() -> Object {

@@ -221,6 +221,7 @@ mod tests {
                 change::ChangeConnection, create::CreateConnection, credential::ReplaceCredential,
                 sync::SyncRequest,
             },
+            schedules::{change::ChangeSchedule, create::CreateSchedule},
         },
     };
 
@@ -270,6 +271,8 @@ mod tests {
             schema_of::<ChangeConnection>(),
             schema_of::<ReplaceCredential>(),
             schema_of::<SyncRequest>(),
+            schema_of::<CreateSchedule>(),
+            schema_of::<ChangeSchedule>(),
         ];
         let mut found = BTreeSet::new();
         for (schema, components) in &bodies {

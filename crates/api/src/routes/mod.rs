@@ -14,6 +14,7 @@ mod oauth_clients;
 mod old_paths;
 mod probes;
 pub mod providers;
+pub mod schedules;
 mod stats;
 mod stream;
 
@@ -69,6 +70,12 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(connections::sync::sync))
         .routes(routes!(connections::records::list))
         .routes(routes!(connections::health::read))
+        .routes(routes!(schedules::of_connection, schedules::create::create))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::read, schedules::change::change, schedules::change::delete))
+        .routes(routes!(schedules::switch::pause))
+        .routes(routes!(schedules::switch::resume))
+        .routes(routes!(schedules::run::run))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::logs::list))

@@ -18,7 +18,7 @@ pub use cron::{CronError, CronTimes};
 pub use misfire::{ALL_AT_MOST, LATE, Plan, plan};
 pub use times::NextTick;
 pub use timing::{EveryError, Period, Timing};
-pub use work::{blocked, job_of};
+pub use work::{Blocked, blocked, job_of};
 
 /// How much of its stream a scheduled sync pulls.
 #[derive(
@@ -76,4 +76,15 @@ pub enum TickOutcome {
     /// No job: no scheduler was there in time, and the misfire policy passes it over. One
     /// such tick stands for a whole stretch.
     Skipped,
+}
+
+impl TickOutcome {
+    /// Whether a job does the tick's work.
+    #[must_use]
+    pub fn has_job(self) -> bool {
+        match self {
+            Self::Made | Self::Merged | Self::Again => true,
+            Self::Held | Self::Skipped => false,
+        }
+    }
 }

@@ -57,32 +57,60 @@ impl Schedule {
     }
 }
 
-/// Why no job is made now, in words; `None` where one is. A broken connection gets its
+/// Why no job is made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blocked {
+    /// The connection never passed a test.
+    Untested,
+    /// A person switched the connection off.
+    SwitchedOff,
+    /// The connection is disconnected.
+    Disconnected,
+    /// The stream's capability is switched off.
+    CapabilityOff,
+}
+
+impl Blocked {
+    /// What is the matter and what to do, in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Untested => {
+                "The connection is pending: its credential has not passed a test yet, so no sync is started. \
+                 Wait for the test's job, or send another credential."
+            }
+            Self::SwitchedOff => {
+                "The connection is disabled, so no sync is started. Enable it, and its schedules run again."
+            }
+            Self::Disconnected => {
+                "The connection is disconnected: its credential is gone, its records stay readable."
+            }
+            Self::CapabilityOff => {
+                "The stream's capability is switched off for this connection, so no sync is started. \
+                 Switch it on, and the schedule runs again."
+            }
+        }
+    }
+}
+
+/// Why a schedule makes no job now; `None` where it makes one. A broken connection gets its
 /// job: it parks, later ticks merge with it, and it runs once the connection works again.
 #[must_use]
 pub fn blocked(
     schedule: &Schedule,
     status: ConnectionStatus,
     capabilities_off: &Value,
-) -> Option<String> {
-    let words = match status {
-        ConnectionStatus::Pending => {
-            "the connection has not passed its first test, so no sync is started"
-        }
-        ConnectionStatus::Disabled => "the connection is switched off, so no sync is started",
-        ConnectionStatus::Disconnected => "the connection is disconnected",
+) -> Option<Blocked> {
+    match status {
+        ConnectionStatus::Pending => Some(Blocked::Untested),
+        ConnectionStatus::Disabled => Some(Blocked::SwitchedOff),
+        ConnectionStatus::Disconnected => Some(Blocked::Disconnected),
         ConnectionStatus::Active | ConnectionStatus::Error | ConnectionStatus::Expired => {
             let off = capabilities_off.as_array().into_iter().flatten();
             let is_off = off
                 .filter_map(Value::as_str)
                 .any(|capability| capability == schedule.capability);
-            return is_off.then(|| {
-                format!(
-                    "the capability {} is switched off for this connection, so no sync is started",
-                    schedule.capability
-                )
-            });
+            is_off.then_some(Blocked::CapabilityOff)
         }
-    };
-    Some(words.to_owned())
+    }
 }

@@ -11,9 +11,11 @@ use sea_orm::{
 use serde_json::{Value, json};
 
 mod lag;
+mod standing;
 mod ticking;
 
 pub use lag::LateSchedule;
+pub use standing::Standing;
 pub use ticking::Ticked;
 
 use super::{Store, StoreError, events::NewEvent};

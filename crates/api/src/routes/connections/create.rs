@@ -71,7 +71,9 @@ pub async fn create(
         tx.commit().await?;
         return match done {
             Made::Connection(id, jobs) => tested::answer(&api, &caller, id, &jobs, wait).await,
-            Made::Jobs(_) | Made::Consent(_) => Err(Problem::internal(&"a repeated create finds no connection")),
+            Made::Jobs(_) | Made::Consent(_) | Made::Schedule(_) => {
+                Err(Problem::internal(&"a repeated create finds no connection"))
+            }
         };
     }
     let new = NewConnection {

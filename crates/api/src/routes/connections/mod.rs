@@ -116,7 +116,7 @@ impl From<connection::Model> for ConnectionView {
 }
 
 /// Capabilities of a row that are switched off.
-fn capabilities_off(row: &connection::Model) -> Vec<String> {
+pub(super) fn capabilities_off(row: &connection::Model) -> Vec<String> {
     let names = row.capabilities_off.as_array().into_iter().flatten();
     names.filter_map(Value::as_str).map(str::to_owned).collect()
 }
@@ -219,13 +219,13 @@ pub async fn read(
 }
 
 /// The connection in the caller's org.
-async fn find(api: &Api, caller: &Caller, id: ConnectionId) -> Result<connection::Model, Problem> {
+pub(super) async fn find(api: &Api, caller: &Caller, id: ConnectionId) -> Result<connection::Model, Problem> {
     let row = api.store.connection(api.store.db(), caller.org, id).await?;
     row.ok_or_else(|| Problem::not_found("connection"))
 }
 
 /// The same, its row held until the transaction ends.
-async fn hold(
+pub(super) async fn hold(
     api: &Api,
     tx: &DatabaseTransaction,
     caller: &Caller,
@@ -236,7 +236,7 @@ async fn hold(
 }
 
 /// A connection that can be brought back by nobody.
-fn refuse_disconnected(row: &connection::Model) -> Result<(), Problem> {
+pub(super) fn refuse_disconnected(row: &connection::Model) -> Result<(), Problem> {
     match row.status {
         ConnectionStatus::Disconnected => Err(Problem::new(
             Kind::ConnectionState,

@@ -17,14 +17,13 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::Standing;
 use crate::{
-    connection::ConnectionStatus,
     entities::{
-        connection,
         schedule::{ActiveModel, Column, Entity, Model},
         schedule_tick,
     },
-    ids::{ConnectionId, JobId, ScheduleId},
+    ids::{JobId, OrgId, ScheduleId},
     job::{Enqueued, JobState, NewJob, Queue},
     schedule::{TickOutcome, blocked, job_of, plan},
     store::{Store, StoreError, jobs::Due},
@@ -37,14 +36,6 @@ pub struct Ticked {
     pub schedules: u64,
     /// New jobs, for hints.
     pub jobs: Vec<(Queue, Due)>,
-}
-
-/// A due schedule and what of its connection decides.
-#[derive(Debug)]
-struct DueRow {
-    schedule: Model,
-    status: ConnectionStatus,
-    capabilities_off: serde_json::Value,
 }
 
 /// What became of one tick.
@@ -89,8 +80,8 @@ impl Store {
         }
         let schedules = due.len() as u64;
         let mut batch = Batch::default();
-        for row in due {
-            batch.add(row, now);
+        for (schedule, standing) in due {
+            batch.add(&schedule, &standing, now);
         }
         let Batch {
             running,
@@ -108,7 +99,7 @@ impl Store {
                 Enqueued::Again(_) => TickOutcome::Again,
             };
             if outcome == TickOutcome::Made && job.state == JobState::Queued {
-                let turn = job.org_id.unwrap_or(crate::ids::OrgId::DEPLOYMENT);
+                let turn = job.org_id.unwrap_or(OrgId::DEPLOYMENT);
                 due_jobs.push((job.queue, Due { job: job.id, turn }));
             }
             ticks.push(Tick {
@@ -135,7 +126,7 @@ impl Store {
         tx: &DatabaseTransaction,
         now: DateTime<Utc>,
         limit: u64,
-    ) -> Result<Vec<DueRow>, StoreError> {
+    ) -> Result<Vec<(Model, Standing)>, StoreError> {
         let schedules = Entity::find()
             .filter(Column::PausedAt.is_null())
             .filter(Column::NextAt.is_not_null())
@@ -148,50 +139,21 @@ impl Store {
         if schedules.is_empty() {
             return Ok(Vec::new());
         }
-        let ids = schedules.iter().map(|row| row.connection_id.0);
-        let is_one_of_them = match self.db().get_database_backend() {
-            DbBackend::Sqlite => connection::Column::Id.is_in(ids),
-            // One array: the statement is the same for every batch.
-            _ => connection::Column::Id.eq_any(ids),
-        };
-        let connections: Vec<(ConnectionId, ConnectionStatus, serde_json::Value)> =
-            connection::Entity::find()
-                .select_only()
-                .columns([
-                    connection::Column::Id,
-                    connection::Column::Status,
-                    connection::Column::CapabilitiesOff,
-                ])
-                .filter(is_one_of_them)
-                .into_tuple()
-                .all(tx)
-                .await?;
-        let by_id: std::collections::HashMap<_, _> = connections
-            .into_iter()
-            .map(|(id, status, off)| (id, (status, off)))
-            .collect();
+        let ids = schedules.iter().map(|row| row.connection_id);
+        let standings = self.standings(tx, ids).await?;
         Ok(schedules
             .into_iter()
             .filter_map(|schedule| {
                 // A foreign key keeps the connection there.
-                let (status, off) = by_id.get(&schedule.connection_id)?;
-                Some(DueRow {
-                    status: *status,
-                    capabilities_off: off.clone(),
-                    schedule,
-                })
+                let standing = standings.get(&schedule.connection_id)?.clone();
+                Some((schedule, standing))
             })
             .collect())
     }
 }
 
 impl Batch {
-    fn add(&mut self, due: DueRow, now: DateTime<Utc>) {
-        let DueRow {
-            schedule,
-            status,
-            capabilities_off,
-        } = due;
+    fn add(&mut self, schedule: &Model, standing: &Standing, now: DateTime<Utc>) {
         let id = schedule.id;
         let (Some(timing), Some(tick)) = (schedule.timing(), schedule.tick) else {
             tracing::error!(schedule = %id, "its timing cannot be read by this version; it waits for a change");
@@ -217,17 +179,17 @@ impl Batch {
         };
         self.idle
             .extend(plan.skipped.map(|tick| idle(tick, TickOutcome::Skipped)));
-        if blocked(&schedule, status, &capabilities_off).is_some() {
+        if blocked(schedule, standing.status, &standing.capabilities_off).is_some() {
             let newest = plan.run.last().copied();
             self.idle
                 .extend(newest.map(|tick| idle(tick, TickOutcome::Held)));
             return;
         }
-        let own = schedule.has_own_jobs(status);
+        let own = schedule.has_own_jobs(standing.status);
         for tick in plan.run {
             self.running.push((id, tick));
             self.jobs
-                .push(job_of(&schedule, tick, own, "schedule".to_owned()));
+                .push(job_of(schedule, tick, own, "schedule".to_owned()));
         }
     }
 }
