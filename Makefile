@@ -6,10 +6,10 @@ MAKEFLAGS += --no-print-directory
 
 # A real data file for the demo, for example: make demo DATA=orders.csv
 DATA ?=
-# Arguments of `make bench` and `make dev`, for example: make bench ARGS="drain"
+# Arguments of `make bench`, `make faults` and `make dev`, for example: make bench ARGS="drain"
 ARGS ?=
 
-.PHONY: help setup demo dev build test fmt lint unit openapi advisories bench
+.PHONY: help setup demo dev build test fmt lint unit openapi advisories bench faults
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,3 +49,7 @@ advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec
 
 bench: ## Run the benchmarks beside their peers (ARGS="name" for one)
 	cargo run --release --package patchbay-bench -- $(ARGS)
+
+faults: ## Kill, stop and starve the product, 40 min (ARGS="--short", "--only zombie", "--seeded")
+	cargo build --workspace --quiet
+	target/debug/patchbay-faults $(ARGS)

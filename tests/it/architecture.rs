@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::source_tree::{root, sources};
 
 /// Every package of ours and which others of ours its code may use. A new package needs a line.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("patchbay-migrations", &[]),
     ("patchbay-sandbox", &[]),
     // The embedded mode migrates its own database at start.
@@ -19,6 +19,8 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("patchbay", &PRODUCT),
     ("patchbay-bench", &PRODUCT),
     ("patchbay-tests", &["patchbay-migrations"]),
+    // It judges the product from outside: servers and processes of the harness, no code of ours.
+    ("patchbay-faults", &["patchbay-tests"]),
 ];
 
 const PRODUCT: [&str; 7] = [
@@ -43,6 +45,7 @@ const LIBRARY_HOLDERS: [(&str, &[&str], &str); 6] = [
             "patchbay",
             "patchbay-sandbox",
             "patchbay-bench",
+            "patchbay-faults",
         ],
         "HTTP is the edge: handlers live in patchbay-api, and core and providers never see a request",
     ),
@@ -68,6 +71,7 @@ const LIBRARY_HOLDERS: [(&str, &[&str], &str); 6] = [
             "patchbay",
             "patchbay-bench",
             "patchbay-tests",
+            "patchbay-faults",
         ],
         "all outbound traffic goes through the one client of patchbay-core (deadlines, body cap, address policy)",
     ),
@@ -80,6 +84,7 @@ const LIBRARY_HOLDERS: [(&str, &[&str], &str); 6] = [
             "patchbay",
             "patchbay-bench",
             "patchbay-tests",
+            "patchbay-faults",
         ],
         "a provider gets a session and returns values; queries live in the stores of patchbay-core",
     ),

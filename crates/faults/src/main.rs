@@ -1,0 +1,137 @@
+//! Runs the fault tests and prints their table; `docs/faults.md` says what each does.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use patchbay_faults::{
+    faults::{Fault, Run},
+    mutation::{self, Mutation},
+    outcome::{Outcome, head, line, remarks},
+};
+
+/// Hurt the product in every way that is listed, and check what it promised.
+#[derive(Debug, Parser)]
+#[command(name = "patchbay-faults")]
+struct Cli {
+    /// Only these faults
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Fault>,
+    /// Few rounds of each
+    #[arg(long)]
+    short: bool,
+    /// Only the seeded bugs, each of which a run must catch
+    #[arg(long)]
+    seeded: bool,
+    /// Leave the seeded bugs out
+    #[arg(long)]
+    unseeded: bool,
+    /// Of the seeded bugs only those whose name contains this
+    #[arg(long)]
+    bug: Option<String>,
+}
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<bool> {
+    patchbay_faults::prepare()?;
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    // The main thread runs this: children end with the thread that started them.
+    runtime.block_on(async {
+        let mut fine = true;
+        if !cli.seeded {
+            fine &= every_fault(&cli).await;
+        }
+        if !cli.unseeded {
+            fine &= seeded(&cli).await;
+        }
+        Ok(fine)
+    })
+}
+
+async fn every_fault(cli: &Cli) -> bool {
+    let run = Run {
+        short: cli.short,
+        mutation: None,
+    };
+    let wanted: Vec<Fault> = Fault::all()
+        .iter()
+        .copied()
+        .filter(|fault| cli.only.is_empty() || cli.only.contains(fault))
+        .collect();
+    let (mut fine, mut outcomes): (bool, Vec<Outcome>) = (true, Vec::new());
+    println!("{}", head());
+    for fault in wanted {
+        match fault.run(run).await {
+            Ok(outcome) => {
+                fine &= outcome.passed() || outcome.skipped.is_some();
+                println!("{}", line(&outcome));
+                for remark in remarks(&outcome) {
+                    println!("    {remark}");
+                }
+                outcomes.push(outcome);
+            }
+            Err(error) => {
+                fine = false;
+                println!("{fault:?}: could not be done: {error:#}");
+            }
+        }
+    }
+    println!("\n{}", head());
+    for outcome in &outcomes {
+        println!("{}", line(outcome));
+    }
+    fine
+}
+
+async fn seeded(cli: &Cli) -> bool {
+    let bugs: Vec<&'static Mutation> = mutation::ALL
+        .iter()
+        .filter(|bug| cli.bug.as_ref().is_none_or(|part| bug.name.contains(part)))
+        .filter(|bug| cli.only.is_empty() || cli.only.contains(&bug.caught_by))
+        .collect();
+    let mut fine = true;
+    println!("\n{:<58} {:<14} caught by", "seeded bug", "fault");
+    println!("{}", "-".repeat(94));
+    for bug in bugs {
+        let run = Run {
+            short: true,
+            mutation: Some(bug),
+        };
+        let fault = format!("{:?}", bug.caught_by);
+        let verdict = match bug.caught_by.run(run).await {
+            Ok(_) if bug.hits() == 0 => {
+                fine = false;
+                "NEVER IN FORCE: its statement has changed".to_owned()
+            }
+            Ok(outcome) if outcome.findings.violations.is_empty() => {
+                fine = false;
+                "NOT CAUGHT".to_owned()
+            }
+            Ok(outcome) => {
+                let broken = outcome.findings.broken();
+                let names: Vec<String> = broken.iter().map(|one| format!("{one:?}")).collect();
+                names.join(", ")
+            }
+            // The run came to a stop under it, which is no proof that the checker sees it.
+            Err(error) => {
+                fine = false;
+                format!("NOT CHECKED: {error:#}")
+            }
+        };
+        println!("{:<58} {fault:<14} {verdict}", bug.name);
+    }
+    fine
+}
