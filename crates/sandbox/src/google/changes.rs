@@ -9,15 +9,16 @@ use serde_json::{Value, json};
 use super::errors::GoogleError;
 use super::fields::{CHANGE_LIST, Mask, START_PAGE_TOKEN};
 use super::gate::Caller;
-use super::{input, read};
+use super::{drives, input, read};
 use crate::clock::rfc3339;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Start {
     fields: Option<String>,
-    #[serde(default, rename = "supportsAllDrives")]
-    _supports_all_drives: bool,
+    drive_id: Option<String>,
+    #[serde(default)]
+    supports_all_drives: bool,
 }
 
 pub(super) async fn start_page_token(
@@ -27,7 +28,12 @@ pub(super) async fn start_page_token(
     caller.may_list()?;
     let query: Start = input::query(&uri)?;
     let mask = Mask::of(query.fields.as_deref(), "*", &START_PAGE_TOKEN)?;
-    let token = read(&caller.drive).start_page_token().to_string();
+    if query.drive_id.is_some() && !query.supports_all_drives {
+        return Err(GoogleError::invalid("supportsAllDrives"));
+    }
+    let drive = read(&caller.drive);
+    drives::known(&drive, query.drive_id.as_deref())?;
+    let token = drive.start_page_token().to_string();
     Ok(Json(mask.apply(
         json!({ "kind": "drive#startPageToken", "startPageToken": token }),
     )))
@@ -39,6 +45,8 @@ struct List {
     page_token: String,
     page_size: Option<i64>,
     fields: Option<String>,
+    /// The feed of a shared drive in place of the account's own.
+    drive_id: Option<String>,
     #[serde(default = "yes")]
     include_removed: bool,
     #[serde(default)]
@@ -81,7 +89,11 @@ pub(super) async fn list(
         ));
     }
     let shows_shared = query.include_items_from_all_drives && !query.restrict_to_my_drive;
+    if query.drive_id.is_some() && !query.include_items_from_all_drives {
+        return Err(GoogleError::invalid("includeItemsFromAllDrives"));
+    }
     let drive = read(&caller.drive);
+    drives::known(&drive, query.drive_id.as_deref())?;
     let end = drive.start_page_token();
     let from = query
         .page_token
@@ -90,7 +102,11 @@ pub(super) async fn list(
         .filter(|from| (1..=end).contains(from))
         .ok_or_else(|| GoogleError::invalid("pageToken"))?;
     let mut shown = drive.changes_from(from).filter(|(_, change)| {
-        (change.drive_id.is_none() || shows_shared) && (!change.removed || query.include_removed)
+        let is_in_feed = match &query.drive_id {
+            Some(_) => change.drive_id == query.drive_id,
+            None => change.drive_id.is_none() || shows_shared,
+        };
+        is_in_feed && (!change.removed || query.include_removed)
     });
     let page: Vec<_> = shown.by_ref().take(size).collect();
     let next = shown.next().map(|(place, _)| place);

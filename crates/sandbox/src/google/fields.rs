@@ -108,6 +108,21 @@ pub(super) const FILE_LIST: Shape = Shape::Of(&[
     ("files", FILE),
 ]);
 
+pub(super) const DRIVE_LIST: Shape = Shape::Of(&[
+    ("kind", Shape::Any),
+    ("nextPageToken", Shape::Any),
+    (
+        "drives",
+        Shape::Of(&[
+            ("kind", Shape::Any),
+            ("id", Shape::Any),
+            ("name", Shape::Any),
+            ("hidden", Shape::Any),
+            ("createdTime", Shape::Any),
+        ]),
+    ),
+]);
+
 pub(super) const CHANGE_LIST: Shape = Shape::Of(&[
     ("kind", Shape::Any),
     ("nextPageToken", Shape::Any),

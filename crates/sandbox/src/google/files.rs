@@ -15,7 +15,7 @@ use super::fields::{FILE, FILE_LIST, Mask};
 use super::gate::Caller;
 use super::search::Search;
 use super::sorting::{Binding, Sorting};
-use super::{input, read};
+use super::{drives, input, read};
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,6 +28,7 @@ struct List {
     #[serde(skip_serializing)]
     fields: Option<String>,
     corpora: Option<Corpora>,
+    drive_id: Option<String>,
     spaces: Option<String>,
     #[serde(default, rename = "supportsAllDrives")]
     supports_all_drives: bool,
@@ -42,6 +43,7 @@ struct List {
 #[serde(rename_all = "camelCase")]
 enum Corpora {
     User,
+    Drive,
     AllDrives,
 }
 
@@ -72,20 +74,31 @@ pub(super) async fn list(
         return Err(GoogleError::invalid("spaces"));
     }
     let wants_shared = query.include_items_from_all_drives;
-    if (wants_shared || query.corpora == Some(Corpora::AllDrives)) && !query.supports_all_drives {
+    let of_drives = matches!(query.corpora, Some(Corpora::Drive | Corpora::AllDrives));
+    if (wants_shared || of_drives) && !query.supports_all_drives {
         return Err(GoogleError::forbidden(
             "teamDriveDomainMismatch",
-            "includeItemsFromAllDrives and corpora=allDrives need supportsAllDrives=true.",
+            "includeItemsFromAllDrives and corpora of drives need supportsAllDrives=true.",
         ));
     }
-    // Files of shared drives are listed only in the corpus of all drives.
-    let shows_shared = wants_shared && query.corpora == Some(Corpora::AllDrives);
+    if (query.corpora == Some(Corpora::Drive)) != query.drive_id.is_some() {
+        return Err(GoogleError::invalid("driveId"));
+    }
+    if query.drive_id.is_some() && !wants_shared {
+        return Err(GoogleError::invalid("includeItemsFromAllDrives"));
+    }
+    let shows = |file: &File| match query.corpora {
+        Some(Corpora::Drive) => file.drive_id == query.drive_id,
+        Some(Corpora::AllDrives) => wants_shared || file.drive_id.is_none(),
+        // The corpus of the person has no files of shared drives here.
+        Some(Corpora::User) | None => file.drive_id.is_none(),
+    };
     let binding = Binding::new(&caller.account, &query);
     let after = binding.place(query.page_token.as_deref())?;
 
     let drive = read(&caller.drive);
-    let found =
-        |file: &&File| (file.drive_id.is_none() || shows_shared) && search.finds(file, &drive);
+    drives::known(&drive, query.drive_id.as_deref())?;
+    let found = |file: &&File| shows(file) && search.finds(file, &drive);
     let mut files: Vec<_> = drive
         .files()
         .filter(found)

@@ -8,6 +8,7 @@
 mod about;
 mod changes;
 pub mod data;
+mod drives;
 mod errors;
 mod fields;
 mod files;
@@ -140,6 +141,7 @@ pub(crate) fn router(google: Google) -> Router {
             get(changes::start_page_token),
         )
         .route("/drive/v3/changes", get(changes::list))
+        .route("/drive/v3/drives", get(drives::list))
         .fallback(async || GoogleError::new(StatusCode::NOT_FOUND, "notFound", "Not Found"))
         .layer(from_fn_with_state(google.clone(), gate::check))
         .with_state(google.clone());

@@ -15,8 +15,8 @@ use rand::rngs::Xoshiro256PlusPlus;
 use serde::Serialize;
 
 pub use changes::{DriveChange, DriveChangeKind, NewFile};
-pub(crate) use content::{Content, Exported, NotExported};
-pub(crate) use file::{DOCUMENT, FOLDER, File, SHEET};
+pub(crate) use content::NotExported;
+pub(crate) use file::{DOCUMENT, FOLDER, File};
 pub use seeded::DriveSizes;
 
 /// Whose Drive it is.
