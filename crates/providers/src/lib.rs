@@ -7,13 +7,18 @@ pub mod address;
 mod backoff;
 mod check;
 mod error;
+mod etsy;
+mod google_drive;
 mod manifest;
 pub mod oauth;
 mod provider;
+mod reading;
 mod registry;
 mod schema;
 mod session;
 pub mod shapes;
+mod shopify;
+mod slack;
 mod square;
 mod walk;
 

@@ -46,6 +46,7 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_field: Option<String>,
     /// What a person fills in, secret fields included.
+    #[serde(default)]
     pub config: Schema,
     /// What a connection may do; each can be switched off.
     pub capabilities: Vec<Capability>,

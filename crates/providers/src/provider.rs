@@ -43,6 +43,14 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
     }
 }
 
+/// The refusal of a stream that a provider does not have.
+pub(crate) fn no_such_stream(manifest: &Manifest, stream: &str) -> ProviderError {
+    ProviderError::invalid(
+        format!("{} has no stream `{stream}`.", manifest.label),
+        "Ask for a stream that the provider's entry in the catalogue lists.",
+    )
+}
+
 /// The refusal of an action that a provider does not have.
 pub(crate) fn no_such_action(manifest: &Manifest, action: &str) -> ProviderError {
     let known: Vec<&str> = manifest.actions.iter().map(|it| it.key.as_str()).collect();
@@ -68,6 +76,9 @@ pub struct Account {
     pub key: String,
     /// Its name, for people.
     pub name: String,
+    /// What the credential may do, where the provider tells with the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
 }
 
 /// How much of a stream a sync asks for.

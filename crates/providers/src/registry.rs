@@ -11,7 +11,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    backoff::Backoff, oauth::OauthPlace, provider::Provider, session::Session, square::Square,
+    backoff::Backoff, etsy::Etsy, google_drive::GoogleDrive, oauth::OauthPlace, provider::Provider,
+    session::Session, shopify::Shopify, slack::Slack, square::Square,
 };
 
 /// The providers of this process.
@@ -46,7 +47,13 @@ impl Registry {
     /// All providers.
     #[must_use]
     pub fn builtin() -> Self {
-        let all: Vec<Arc<dyn Provider>> = vec![Arc::new(Square::new())];
+        let all: Vec<Arc<dyn Provider>> = vec![
+            Arc::new(Etsy::new()),
+            Arc::new(GoogleDrive::new()),
+            Arc::new(Shopify::new()),
+            Arc::new(Slack::new()),
+            Arc::new(Square::new()),
+        ];
         let providers = all
             .into_iter()
             .map(|provider| (provider.manifest().key.clone(), provider))
@@ -55,6 +62,14 @@ impl Registry {
             providers,
             overrides: BTreeMap::new(),
         }
+    }
+
+    /// With one provider more, or another in place of the one of its key.
+    #[must_use]
+    pub fn with(mut self, provider: Arc<dyn Provider>) -> Self {
+        let key = provider.manifest().key.clone();
+        self.providers.insert(key, provider);
+        self
     }
 
     /// Another root for a provider's API: a stand-in, or a variant on own premises.

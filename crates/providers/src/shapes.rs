@@ -1,4 +1,4 @@
-//! The unified shapes that every point-of-sale provider fills, so that a reader of
+//! The unified shapes that every provider of a category fills, so that a reader of
 //! records needs not know which provider they come from. The provider's own shape
 //! is kept beside.
 //!
@@ -328,4 +328,43 @@ pub struct StockCount {
     pub quantity: Decimal,
     /// As of.
     pub counted_at: DateTime<Utc>,
+}
+
+/// A file or folder (kinds `file`, `folder`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Name.
+    pub name: String,
+    /// It holds other files.
+    pub folder: bool,
+    /// What it is, as an RFC 6838 media type; documents of an online editor have the
+    /// provider's own.
+    pub mime_type: String,
+    /// Plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Bytes; documents of an online editor have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// MD5 of the bytes, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// Folders it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parent_ids: Vec<String>,
+    /// The shared drive it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drive_id: Option<String>,
+    /// Mail addresses or names of its owners; files of a shared drive have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<String>,
+    /// Where a person opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<DateTime<Utc>>,
+    /// Last change at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<DateTime<Utc>>,
 }

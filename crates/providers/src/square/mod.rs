@@ -6,12 +6,11 @@ mod shape;
 mod streams;
 
 use async_trait::async_trait;
-use patchbay_core::failure::FailureKind;
 
 use crate::{
     error::ProviderError,
     manifest::Manifest,
-    provider::{Account, Page, Provider, Pull},
+    provider::{Account, Page, Provider, Pull, no_such_stream},
     session::Session,
 };
 use client::Client;
@@ -50,6 +49,7 @@ impl Provider for Square {
                 .business_name
                 .clone()
                 .unwrap_or_else(|| first.name.clone()),
+            scopes: None,
         };
         streams::chosen_locations(session, locations)?;
         Ok(account)
@@ -62,11 +62,7 @@ impl Provider for Square {
             "sales" => streams::sales::pull(&client, pull).await,
             "customers" => streams::customers::pull(&client, pull).await,
             "inventory" => streams::inventory::pull(&client, pull).await,
-            unknown => Err(ProviderError::new(
-                FailureKind::Invalid,
-                format!("Square has no stream `{unknown}`."),
-                "Ask for a stream that the provider's entry in the catalogue lists.",
-            )),
+            unknown => Err(no_such_stream(&self.manifest, unknown)),
         }
     }
 }

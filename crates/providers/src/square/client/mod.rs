@@ -4,15 +4,13 @@
 
 mod answer;
 
-use std::time::Duration;
-
 use patchbay_core::outbound::{
-    Credential, OutboundError, OutboundRequest, OutboundResponse, StatusCode,
+    Credential, OutboundRequest,
     header::{HeaderName, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ProviderError, session::Session};
+use crate::{error::ProviderError, reading::only_429, session::Session};
 pub(super) use answer::Answer;
 use answer::understand;
 
@@ -21,9 +19,6 @@ use answer::understand;
 const VERSION: &str = "2025-08-20";
 
 const VERSION_HEADER: HeaderName = HeaderName::from_static("square-version");
-
-/// Repeats of a read after a fault on Square's side, before the job protocol waits longer.
-const FAULT_REPEATS: u32 = 2;
 
 /// A session at Square.
 #[derive(Debug)]
@@ -83,45 +78,7 @@ impl<'s> Client<'s> {
         let request = request
             .header(VERSION_HEADER, HeaderValue::from_static(VERSION))
             .credential(self.credential.clone());
-        let mut faults = 0;
-        let mut refusals = 0;
-        loop {
-            let outcome = self.session.send(request.clone()).await;
-            match self.pause(&outcome, &mut faults, &mut refusals) {
-                Some(pause) => {
-                    tracing::debug!(path, ?pause, "Square is asked again");
-                    tokio::time::sleep(pause).await;
-                }
-                None => return understand(&outcome?, path, self.session.now()),
-            }
-        }
-    }
-
-    /// How long to wait before the same call is made again; `None`: it is not.
-    fn pause(
-        &self,
-        outcome: &Result<OutboundResponse, OutboundError>,
-        faults: &mut u32,
-        refusals: &mut u32,
-    ) -> Option<Duration> {
-        let backoff = self.session.backoff;
-        match outcome {
-            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
-                *refusals += 1;
-                backoff.wait(*refusals - 1, answer.retry_after(self.session.now()))
-            }
-            Ok(answer) if !answer.status.is_server_error() => None,
-            // It has cost its whole deadline already: the job tries again later.
-            Err(OutboundError::Timeout { .. }) => None,
-            Err(error) if !error.is_transient() => None,
-            Ok(_) | Err(_) => {
-                *faults += 1;
-                if *faults > FAULT_REPEATS {
-                    None
-                } else {
-                    backoff.wait(*faults - 1, None)
-                }
-            }
-        }
+        let answer = self.session.read(request, only_429).await?;
+        understand(&answer, path, self.session.now())
     }
 }

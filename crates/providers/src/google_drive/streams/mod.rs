@@ -1,0 +1,3 @@
+//! Drive's streams. One file per stream.
+
+pub(super) mod files;

@@ -1,0 +1,46 @@
+//! Slack: a workspace by consent, its test and its end. Facts: <https://docs.slack.dev>.
+
+mod client;
+
+use async_trait::async_trait;
+
+use crate::{
+    error::ProviderError,
+    manifest::Manifest,
+    provider::{Account, Page, Provider, Pull, no_such_stream},
+    session::Session,
+};
+
+/// The provider. Holds nothing but its manifest.
+#[derive(Debug)]
+pub(crate) struct Slack {
+    manifest: Manifest,
+}
+
+impl Slack {
+    pub(crate) fn new() -> Self {
+        let manifest = Manifest::parse(include_str!("manifest.toml"))
+            .expect("tested: the manifest is in the binary");
+        Self { manifest }
+    }
+}
+
+#[async_trait]
+impl Provider for Slack {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn test(&self, session: &Session) -> Result<Account, ProviderError> {
+        let who = client::auth_test(session).await?;
+        Ok(Account {
+            key: who.team_id,
+            name: who.team,
+            scopes: who.scopes,
+        })
+    }
+
+    async fn pull(&self, _session: &Session, pull: &Pull) -> Result<Page, ProviderError> {
+        Err(no_such_stream(&self.manifest, &pull.stream))
+    }
+}
