@@ -126,7 +126,7 @@ fn list(keys: &[api_key::Model], format: Format) -> Outcome {
     }
 }
 
-async fn find_org(store: &Store, text: &str) -> Outcome<org::Model> {
+pub async fn find_org(store: &Store, text: &str) -> Outcome<org::Model> {
     let found = match text.parse::<OrgId>() {
         Ok(id) => store.org(id).await?,
         Err(_) => store.org_by_name(text).await?,

@@ -44,7 +44,7 @@ pub async fn run(given: Given) -> Outcome {
         Command::Migrate => migrate::run(config::load(&inputs)?.config).await,
         Command::Org(command) => org::run(config::load(&inputs)?.config, command, format).await,
         Command::Key(command) => key::run(config::load(&inputs)?.config, command, format).await,
-        Command::Keys(command) => keys::run(&config::load(&inputs)?.config, command, format),
+        Command::Keys(command) => keys::run(&config::load(&inputs)?.config, command, format).await,
         Command::Config(arguments) => config_rows::run(&inputs, arguments, format),
         Command::Doctor => {
             doctor::run(

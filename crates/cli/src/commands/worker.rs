@@ -9,8 +9,8 @@ use crate::{
     exit::{Outcome, Stop},
     logging,
     serve::{
-        admin_port, background::Parts, database, fleet, outside, readiness::Readiness, signals,
-        vital_signs::VitalSigns, work,
+        admin_port, background::Parts, database, fleet, keyring_watch::KeyringWatch, outside,
+        readiness::Readiness, signals, vital_signs::VitalSigns, work,
     },
 };
 
@@ -40,6 +40,14 @@ pub async fn run(config: Config) -> Outcome {
         .map(|(queue, slots)| (*queue, *slots))
         .collect();
     let mut parts = Parts::new(stopping.stop.clone());
+    let watch = KeyringWatch {
+        path: path.to_owned(),
+        vault: Arc::clone(&worker.context.vault),
+        store: worker.context.store.clone(),
+        me: worker.me.subscribe(),
+        seals_to: None,
+    };
+    parts.start("keyring", watch.run(stopping.stop.clone()));
     let worker_signs = Some((worker.me.subscribe(), Arc::clone(&worker.metrics)));
     parts.start(
         "worker",

@@ -16,14 +16,14 @@ use crate::vault::SealingPublicKey;
 settings! {
     /// Folder of `patchbay up`: database, keyring, and the address and key of the running
     /// instance, which the client commands find there. Made with mode 0700.
-    data_dir: PathBuf = "~/.local/share/patchbay", "data_dir", read by [Up, Client];
+    data_dir: PathBuf = "~/.local/share/patchbay", "data_dir", read by [Up, Client, Keys];
 
     /// Database of a fleet. `patchbay up` keeps its own SQLite file in the data folder
     /// and does not read this.
-    database_url: Option<DatabaseUrl> = "", "database_url", read by [Api, Worker, Scheduler, Admin];
+    database_url: Option<DatabaseUrl> = "", "database_url", read by [Api, Worker, Scheduler, Admin, Keys];
 
     /// Most connections a process opens to the database.
-    database_connections: u32 = "10", "database_connections", read by [Api, Worker, Scheduler, Admin];
+    database_connections: u32 = "10", "database_connections", read by [Api, Worker, Scheduler, Admin, Keys];
 
     /// Redis of a fleet. It carries hints and signals only: losing it loses no job.
     redis_url: Option<RedisUrl> = "", "redis_url", read by [Api, Worker, Scheduler];
@@ -51,10 +51,10 @@ settings! {
     shutdown_grace: Period = "25s", "shutdown_grace", read by [Up, Worker];
 
     /// How log lines look. `auto`: text on a terminal, else JSON.
-    log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin];
+    log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin, Keys];
 
     /// What is logged: a level, or levels by module.
-    log_level: LogLevel = "info", "log.level", read by [Up, Api, Worker, Scheduler, Admin];
+    log_level: LogLevel = "info", "log.level", read by [Up, Api, Worker, Scheduler, Admin, Keys];
 
     /// Hosts and subnets that outbound traffic may reach although they are not public.
     /// Everything public is allowed without being named.

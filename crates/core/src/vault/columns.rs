@@ -103,7 +103,7 @@ pub static ENCRYPTED: [&EncryptedColumn; 6] = [
     &CONSENT,
 ];
 
-/// Columns of bytes that hold no ciphertext: hashes.
+/// Columns of bytes that hold no ciphertext: hashes, and packed numbers of health.
 pub const PLAIN: &[(&str, &str)] = &[
     ("api_keys", "hash"),
     ("records", "content_hash"),
@@ -111,6 +111,9 @@ pub const PLAIN: &[(&str, &str)] = &[
     ("consents", "ticket_hash"),
     ("consents", "state_hash"),
     ("consents", "browser_hash"),
+    ("connection_health", "open"),
+    ("health_days", "hours"),
+    ("health_rings", "checks"),
 ];
 
 impl EncryptedColumn {
