@@ -11,8 +11,10 @@
 mod architecture;
 mod carrier;
 mod cli;
+mod consent;
 mod fleet;
 mod harness;
+mod refresh;
 mod source_tree;
 mod sync;
 mod tidy;

@@ -44,13 +44,13 @@ pub struct Desk {
     pub connection: ConnectionId,
     public_key: SealingPublicKey,
     me: ProcessId,
-    _database: Kept,
+    database: Kept,
 }
 
 /// Goes when the test ends.
 enum Kept {
-    Sqlite { _folder: tempfile::TempDir },
-    Postgres { _database: TestDatabase },
+    Sqlite { folder: tempfile::TempDir },
+    Postgres { database: TestDatabase },
 }
 
 impl Desk {
@@ -65,7 +65,7 @@ impl Desk {
         Migrator::up(&db, None).await.unwrap();
         Self::at(
             Store::new(db, Arc::new(SystemClock)),
-            Kept::Sqlite { _folder: folder },
+            Kept::Sqlite { folder },
         )
         .await
     }
@@ -79,9 +79,7 @@ impl Desk {
         let db = connect(database.url(), options).await.unwrap();
         Self::at(
             Store::new(db, Arc::new(SystemClock)),
-            Kept::Postgres {
-                _database: database,
-            },
+            Kept::Postgres { database },
         )
         .await
     }
@@ -160,7 +158,27 @@ impl Desk {
             connection: row.id,
             public_key,
             me,
-            _database: database,
+            database,
+        }
+    }
+
+    /// What another worker process on the same database would work with.
+    pub async fn another_process(&self) -> Context {
+        let url = match &self.database {
+            Kept::Sqlite { folder } => {
+                format!("sqlite://{}", folder.path().join("test.db").display())
+            }
+            Kept::Postgres { database } => database.url().to_owned(),
+        };
+        let options = ConnectOptions {
+            max_connections: 4,
+            application_name: "test".into(),
+        };
+        let db = connect(&url, options).await.unwrap();
+        Context {
+            store: Store::new(db, Arc::clone(&self.ctx.clock)),
+            refresher: Arc::default(),
+            ..self.ctx.clone()
         }
     }
 
@@ -230,9 +248,14 @@ impl Desk {
 
     /// Claims a job that waits.
     pub async fn claim_again(&self, id: JobId) -> JobRun {
+        self.claim_of(Queue::Sync, id).await
+    }
+
+    /// The same in another queue.
+    pub async fn claim_of(&self, queue: Queue, id: JobId) -> JobRun {
         let jobs = self.ctx.store.jobs();
         assert!(jobs.renew(self.me, &[]).await.unwrap().alive);
-        let claimed = jobs.claim(self.me, Queue::Sync, &[id]).await.unwrap();
+        let claimed = jobs.claim(self.me, queue, &[id]).await.unwrap();
         let job = claimed
             .into_iter()
             .next()

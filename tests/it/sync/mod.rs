@@ -3,7 +3,7 @@
 
 mod catalog;
 mod connection_test;
-mod desk;
+pub(crate) mod desk;
 mod faults;
 mod sales;
 

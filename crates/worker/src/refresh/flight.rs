@@ -20,7 +20,7 @@ use patchbay_core::{
 };
 use patchbay_providers::{
     ProviderError,
-    oauth::{self, Grant, TokenCall, TokenError},
+    oauth::{self, Grant, OauthClient, OauthPlace, TokenCall, TokenError},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -38,6 +38,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// that a failing connection does not lose what the provider has rotated.
 const COMMIT_TRIES: u32 = 20;
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
+/// Until an operator has mended the settings.
+const MISCONFIGURED: Duration = Duration::from_secs(300);
 
 /// Which credential of whom.
 #[derive(Debug, Clone)]
@@ -137,52 +139,58 @@ impl Turn<'_> {
     }
 
     async fn ask(&self, row: &credential::Model, secret: &SecretFields) -> Result<Grant, Asked> {
-        let (ctx, subject) = (self.ctx, self.subject);
         let Some(refresh_token) = secret.get("refresh_token") else {
             return Err(Asked::Impossible(RefreshError::NotRefreshable));
         };
+        let (place, client) = self.place(row).await.map_err(Asked::Impossible)?;
+        oauth::refresh(&self.call(&place, &client), refresh_token)
+            .await
+            .map_err(Asked::Token)
+    }
+
+    /// Where the grant lives and to which client it was given.
+    async fn place(
+        &self,
+        row: &credential::Model,
+    ) -> Result<(OauthPlace, OauthClient), RefreshError> {
+        let (ctx, subject) = (self.ctx, self.subject);
         let provider = ctx.providers.get(&subject.provider);
         let place = provider.and_then(|provider| ctx.providers.oauth(&**provider, &subject.config));
+        let client_id = row.client_id.as_deref().unwrap_or_default();
         let client = ctx
             .clients
-            .of(
-                ctx,
-                subject.org,
-                &subject.provider,
-                row.client_id.as_deref().unwrap_or_default(),
-            )
+            .of(ctx, subject.org, &subject.provider, client_id)
             .await
-            .map_err(|error| Asked::Impossible(RefreshError::Job(error)))?;
-        let (Some(place), Some(client)) = (place, client) else {
+            .map_err(RefreshError::Job)?;
+        place.zip(client).ok_or_else(|| {
             self.counts.misconfigured.add(1);
-            return Err(Asked::Impossible(RefreshError::Later {
+            RefreshError::Later {
                 failure: Failure::new(
                     FailureKind::Internal,
                     format!(
-                        "this worker has no OAuth client `{}` of {}, to which the grant was given",
-                        row.client_id.as_deref().unwrap_or_default(),
+                        "this worker has no OAuth client `{client_id}` of {}, to which the grant was given",
                         subject.provider
                     ),
                     "Set the client's id and secret for the workers, or connect the account again with the present client.",
                 ),
-                after: Some(Duration::from_secs(300)),
-            }));
-        };
-        let call = TokenCall {
-            outbound: &ctx.outbound,
-            place: &place,
-            client: &client,
-            clock: &*ctx.clock,
+                after: Some(MISCONFIGURED),
+            }
+        })
+    }
+
+    fn call<'c>(&'c self, place: &'c OauthPlace, client: &'c OauthClient) -> TokenCall<'c> {
+        TokenCall {
+            outbound: &self.ctx.outbound,
+            place,
+            client,
+            clock: &*self.ctx.clock,
             trace_context: None,
             limits: Limits {
                 header: TOKEN_CALL,
                 total: TOKEN_CALL,
                 ..Limits::default()
             },
-        };
-        oauth::refresh(&call, refresh_token)
-            .await
-            .map_err(Asked::Token)
+        }
     }
 
     /// Commits the new token before anybody uses it.
@@ -211,7 +219,12 @@ impl Turn<'_> {
                         connection = %self.subject.connection,
                         "a refreshed token came after another had taken its place; it was dropped"
                     );
-                    return present(self.ctx, self.subject.org, self.subject.connection).await;
+                    let present =
+                        present(self.ctx, self.subject.org, self.subject.connection).await;
+                    if present == Err(RefreshError::Gone) {
+                        self.take_back(row, &secret).await;
+                    }
+                    return present;
                 }
                 Err(error) => {
                     tries += 1;
@@ -227,6 +240,18 @@ impl Turn<'_> {
                     tokio::time::sleep(COMMIT_AGAIN).await;
                 }
             }
+        }
+    }
+
+    /// The connection was disconnected while the provider answered: what it gave last is not
+    /// what the revocation's job holds. Once, best effort: the grant ends with the other too
+    /// at providers where one revocation ends all.
+    async fn take_back(&self, row: &credential::Model, secret: &SecretFields) {
+        let Ok((place, client)) = self.place(row).await else {
+            return;
+        };
+        if let Err(error) = oauth::revoke(&self.call(&place, &client), secret).await {
+            tracing::warn!(error = %error.error(), "a token that came too late was not revoked");
         }
     }
 
@@ -274,8 +299,7 @@ impl Turn<'_> {
             TokenError::Refused(error) => self.refused(row, error).await,
             TokenError::Misconfigured(error) => {
                 self.counts.misconfigured.add(1);
-                let after = Some(Duration::from_secs(300));
-                self.put_off(row, later(error, after)).await
+                self.put_off(row, later(error, Some(MISCONFIGURED))).await
             }
             TokenError::Later { error, after } => {
                 self.counts.postponed.add(1);

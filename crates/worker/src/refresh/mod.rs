@@ -38,7 +38,7 @@ use crate::{context::Context, jobs::opening::vault_error};
 const USABLE_FOR: TimeDelta = TimeDelta::seconds(60);
 
 /// A credential that may be used now.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fresh {
     /// Which version.
     pub version: i64,

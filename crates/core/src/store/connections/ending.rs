@@ -29,8 +29,9 @@ pub struct Disconnected {
 }
 
 impl Store {
-    /// Disconnects: the credential is emptied, schedules are deleted, waiting and running
-    /// jobs are cancelled, records stay. The caller holds the row. Returns the cancelled jobs.
+    /// Disconnects: schedules are deleted, waiting and running jobs are cancelled, the
+    /// credential is emptied and what a consent granted is revoked by a job, records stay.
+    /// The caller holds the row.
     ///
     /// # Errors
     /// The database.
@@ -40,8 +41,6 @@ impl Store {
         row: &connection::Model,
         actor: &str,
     ) -> Result<Disconnected, StoreError> {
-        self.revoke_credential(tx, row.org_id, row.id, actor)
-            .await?;
         self.delete_schedules_of(tx, row.id).await?;
         let mut cancelled = Vec::new();
         loop {
