@@ -17,6 +17,7 @@ on_both! {
     a_hint_for_an_unknown_kind_falls_away_and_the_others_start,
     a_direct_claim_passes_over_unknown_kinds,
     an_org_with_unknown_kinds_alone_does_not_use_up_a_turn,
+    a_flood_of_unknown_kinds_costs_nobody_else_a_turn,
     unknown_kinds_are_not_hinted,
     a_lane_waits_for_its_unknown_head,
     a_job_starts_once_its_kind_is_known,
@@ -98,6 +99,22 @@ async fn an_org_with_unknown_kinds_alone_does_not_use_up_a_turn(stage: Stage) {
     let second = three(&stage, orgs[1]).await;
     assert_eq!(claim_due(&stage, 1).await, [second[0]]);
     assert_eq!(claim_due(&stage, 9).await, second[1..]);
+}
+
+async fn a_flood_of_unknown_kinds_costs_nobody_else_a_turn(stage: Stage) {
+    let mut orgs = [stage.org().await, stage.org().await];
+    orgs.sort_unstable();
+    stage.enqueue(vec![noop(orgs[0]); 1_100]).await;
+    stage
+        .sql("update jobs set kind = 'from_the_future'")
+        .await
+        .unwrap();
+    let behind = stage.add(noop(orgs[0])).await.id;
+    let beside = stage.add(noop(orgs[1])).await.id;
+    // A direct claim looks at a thousand of them; what is behind has its hint.
+    assert_eq!(claim_due(&stage, 5).await, [beside]);
+    let me = stage.worker().await;
+    assert_eq!(ids(&stage.claim(me, &[behind]).await), [behind]);
 }
 
 async fn unknown_kinds_are_not_hinted(stage: Stage) {

@@ -25,6 +25,9 @@ const NEXT_TURN: &str = "
         select min(turn) from jobs where queue = ?1 and state = 'queued' and lane is not null and turn > ?2)";
 
 /// Of an org's lanes the first thousand are looked at: it has one per connection and stream.
+/// The look for known kinds ends after a thousand that are not: a flood left by a newer
+/// version must not be walked through by every claim. The innermost subquery runs beside the
+/// one around it, which takes its rows as they come: in order, and no more than it wants.
 const CLAIMABLE: &str = "
     with recursive heads (lane, no) as (
         select min(lane), 1 from jobs
@@ -37,10 +40,12 @@ const CLAIMABLE: &str = "
     )
     select id, run_at from (
         select id, run_at from (
-            select id, run_at from jobs
-            where queue = ?1 and turn = ?2 and state = 'queued' and lane is null and run_at <= ?3
-              and kind in (select value from json_each(?6)) and (crashes = 0 or ?4)
-            order by run_at, id limit ?5)
+            select id, run_at from (
+                select id, run_at, kind from jobs
+                where queue = ?1 and turn = ?2 and state = 'queued' and lane is null and run_at <= ?3
+                  and (crashes = 0 or ?4)
+                order by run_at, id limit 1000 + ?5)
+            where kind in (select value from json_each(?6)) limit ?5)
         union all
         select j.id, j.run_at
         from heads join jobs j on j.id = (
