@@ -62,8 +62,8 @@ pub enum Command {
     Api,
     /// Run a worker of a fleet: the process that holds the keyring and talks to providers
     Worker,
-    /// Run a scheduler of a fleet; any number may run
-    Scheduler,
+    /// Run a scheduler of a fleet (any number may run), or show what all of them do
+    Scheduler(of::scheduler::Arguments),
     /// Bring the database of a fleet to this version's tables
     Migrate,
     /// Organizations of a fleet
@@ -83,8 +83,13 @@ pub enum Command {
     Connect(of::connect::Arguments),
     /// List connections, or show, update, test, enable, disable and disconnect one
     Connections(of::connections::Arguments),
+    /// The organization's own apps (OAuth clients) at providers
+    #[command(name = "oauth-clients")]
+    OauthClients(of::oauth_clients::Arguments),
     /// Pull records of a connection
     Sync(of::sync::Arguments),
+    /// List schedules, or make, pause, resume, run and delete one
+    Schedules(of::schedules::Arguments),
     /// List jobs, or show, watch, cancel and retry one
     Jobs(of::jobs::Arguments),
     /// Show records that were pulled

@@ -25,13 +25,15 @@ pub enum Exit {
     Unhealthy = 8,
     /// The data folder or an address is in use by another process.
     InUse = 9,
+    /// A consent ended without a connection.
+    ConsentEnded = 10,
     /// Interrupted from the keyboard.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Internal,
         Self::Usage,
         Self::Unreachable,
@@ -41,6 +43,7 @@ impl Exit {
         Self::JobEnded,
         Self::Unhealthy,
         Self::InUse,
+        Self::ConsentEnded,
         Self::Interrupted,
     ];
 
@@ -63,6 +66,9 @@ impl Exit {
             Self::JobEnded => "a job ended without success: failed, cancelled or quarantined",
             Self::Unhealthy => "`patchbay doctor` found something to repair",
             Self::InUse => "the data folder or an address is in use by another process",
+            Self::ConsentEnded => {
+                "a consent ended without a connection: refused, failed or not given in time"
+            }
             Self::Interrupted => "interrupted from the keyboard",
         }
     }
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn exit_codes_are_the_documented_ones() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 130]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]);
         let page = include_str!("../../../docs/cli.md");
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());

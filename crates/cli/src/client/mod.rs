@@ -13,6 +13,7 @@ use url::Url;
 use crate::exit::{Exit, Outcome, Stop};
 
 pub mod connection;
+pub mod consent;
 pub mod job;
 pub mod pages;
 mod problem;
@@ -92,6 +93,19 @@ impl Client {
     ) -> Outcome<Answer<T>> {
         read(
             self.send(Method::POST, path, query, Some(body), Some(ANSWER_WITHIN))
+                .await?,
+        )
+        .await
+    }
+
+    /// `PUT` under the base.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Outcome<Answer<T>> {
+        read(
+            self.send(Method::PUT, path, &[], Some(body), Some(ANSWER_WITHIN))
                 .await?,
         )
         .await

@@ -1,9 +1,9 @@
-//! `patchbay connect`: makes a connection, and waits for its test.
+//! `patchbay connect`: makes a connection, and waits for its test or for a consent.
 
 use clap::Args;
 use serde_json::json;
 
-use super::{connections::tested, form::Form};
+use super::{connections::tested, consent, form::Form};
 use crate::{
     client::{Answer, Client, connection::WithJob},
     exit::{Outcome, Stop},
@@ -17,6 +17,10 @@ Secrets never stand on the command line, where every user of the machine could r
   patchbay connect square --name \"My shop\" --secret access_token=env:SQUARE_TOKEN
   pass show square/token | patchbay connect square --name \"My shop\" --secret access_token=-
 
+By consent no secret is needed: an address is printed, and the account is connected once a person
+has opened it in a browser and agreed:
+  patchbay connect square --name \"My shop\" --consent
+
 What a connection has is changed with `patchbay connections update`.")]
 pub struct Arguments {
     /// What to connect, such as square; `patchbay providers` lists all
@@ -24,6 +28,10 @@ pub struct Arguments {
     /// Name of the connection [default: the provider's name]
     #[arg(long)]
     name: Option<String>,
+    /// Connect by consent: print an address to open in a browser, and wait until the account
+    /// is connected
+    #[arg(long, conflicts_with = "secrets")]
+    consent: bool,
     #[command(flatten)]
     form: Form,
 }
@@ -32,8 +40,14 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
     let Arguments {
         provider,
         name,
+        consent: by_consent,
         form,
     } = arguments;
+    if by_consent {
+        let body = consent::asking(name, form.config());
+        let connected = consent::follow(client, &provider, &body, format).await?;
+        return consent::say(&connected, format);
+    }
     let mut body = json!({ "provider": provider, "config": form.config() });
     if let Some(credential) = form.credential()? {
         body["credential"] = credential;

@@ -45,7 +45,7 @@ impl Form {
 
 /// Where a secret is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum SecretSource {
+pub enum SecretSource {
     File(PathBuf),
     Input,
     Variable(String),
@@ -60,29 +60,28 @@ fn secret(text: &str) -> Result<(String, SecretSource), String> {
     let (name, source) = text
         .split_once('=')
         .ok_or("expected FIELD=@FILE, FIELD=- or FIELD=env:NAME")?;
-    let source = match (
-        source,
-        source.strip_prefix('@'),
-        source.strip_prefix("env:"),
-    ) {
-        ("-", _, _) => SecretSource::Input,
-        (_, Some(path), _) if !path.is_empty() => SecretSource::File(path.into()),
-        (_, _, Some(variable)) if !variable.is_empty() => {
-            SecretSource::Variable(variable.to_owned())
-        }
-        (_, _, _) => {
-            return Err(
-                "a secret is not given on the command line, where others can read it: \
-                        use @FILE, - (standard input) or env:NAME"
-                    .into(),
-            );
-        }
-    };
-    Ok((name.to_owned(), source))
+    Ok((name.to_owned(), SecretSource::parse(source)?))
 }
 
 impl SecretSource {
-    fn read(&self) -> Outcome<Secret> {
+    /// `@FILE`, `-` or `env:NAME`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix('@'), text.strip_prefix("env:")) {
+            ("-", _, _) => Ok(Self::Input),
+            (_, Some(path), _) if !path.is_empty() => Ok(Self::File(path.into())),
+            (_, _, Some(variable)) if !variable.is_empty() => {
+                Ok(Self::Variable(variable.to_owned()))
+            }
+            (_, _, _) => Err(
+                "a secret is not given on the command line, where others can read it: \
+                 use @FILE, - (standard input) or env:NAME"
+                    .into(),
+            ),
+        }
+    }
+
+    /// The secret itself.
+    pub fn read(&self) -> Outcome<Secret> {
         let text = match self {
             Self::File(path) => std::fs::read_to_string(path)
                 .map_err(|error| Stop::usage(format!("--secret @{}: {error}", path.display())))?,

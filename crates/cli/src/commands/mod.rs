@@ -15,17 +15,20 @@ pub mod completions;
 pub mod config_rows;
 pub mod connect;
 pub mod connections;
+mod consent;
 pub mod doctor;
 mod form;
 pub mod jobs;
 pub mod key;
 pub mod keys;
 pub mod migrate;
+pub mod oauth_clients;
 pub mod org;
 pub mod providers;
 pub mod records;
 pub mod sandbox;
 pub mod scheduler;
+pub mod schedules;
 pub mod sync;
 pub mod up;
 pub mod worker;
@@ -40,7 +43,9 @@ pub async fn run(given: Given) -> Outcome {
         Command::Up(arguments) => up::run(config::load(&inputs)?, arguments, format).await,
         Command::Api => api::run(config::load(&inputs)?.config).await,
         Command::Worker => worker::run(config::load(&inputs)?.config).await,
-        Command::Scheduler => scheduler::run(config::load(&inputs)?.config).await,
+        Command::Scheduler(arguments) => {
+            scheduler::run(config::load(&inputs)?.config, arguments, format).await
+        }
         Command::Migrate => migrate::run(config::load(&inputs)?.config).await,
         Command::Org(command) => org::run(config::load(&inputs)?.config, command, format).await,
         Command::Key(command) => key::run(config::load(&inputs)?.config, command, format).await,
@@ -57,7 +62,11 @@ pub async fn run(given: Given) -> Outcome {
         }
         Command::Connect(arguments) => connect::run(&client()?, arguments, format).await,
         Command::Connections(arguments) => connections::run(&client()?, arguments, format).await,
+        Command::OauthClients(arguments) => {
+            oauth_clients::run(&client()?, arguments, format).await
+        }
         Command::Sync(arguments) => sync::run(&client()?, arguments, format).await,
+        Command::Schedules(arguments) => schedules::run(&client()?, arguments, format).await,
         Command::Jobs(arguments) => jobs::run(&client()?, arguments, format).await,
         Command::Records(arguments) => records::run(&client()?, arguments, format).await,
         Command::Providers(arguments) => providers::run(&client()?, arguments, format).await,

@@ -12,14 +12,18 @@ use clap::Args;
 use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::SystemClock,
-    config::{Config, Loaded, PublicUrl, Source},
+    config::{ClientId, ClientSecret, Config, Loaded, PublicUrl, Source},
     connection::Role,
     hints::{Hints, MemoryHints},
+    secret::Secret,
     store::{Store, StoreError},
     vault::Keyring,
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
-use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, square::DEFAULT_TOKEN};
+use patchbay_sandbox::{
+    Dataset, RunningSandbox, Sandbox, SandboxOptions,
+    square::{self, DEFAULT_TOKEN},
+};
 use patchbay_scheduler::{Identity, SchedulerDeps};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -99,12 +103,13 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
     let context = work::context(&config, store.clone(), Arc::clone(&hints), keyring).await?;
     let worker = work::deps(&config, context, "up", database_url);
     let lease = worker.me.subscribe();
-    let scheduler = SchedulerDeps::new(
+    let mut scheduler = SchedulerDeps::new(
         store.clone(),
         Arc::clone(&hints),
         Arc::new(SystemClock),
         Identity::Of(worker.me.subscribe()),
     );
+    scheduler.retention = work::retention(&config);
     let watch = KeyringWatch {
         path: keyring_path,
         vault: Arc::clone(&worker.context.vault),
@@ -185,6 +190,13 @@ async fn start_sandbox(config: &mut Config, data: Option<PathBuf>) -> Outcome<Ru
     let sandbox = Sandbox::start(options).await.map_err(Stop::internal)?;
     let url = sandbox.square_url().parse().map_err(Stop::internal)?;
     config.provider_base_urls.0.insert("square".into(), url);
+    let ids = &mut config.oauth_client_ids.0;
+    ids.insert("square".into(), ClientId(square::oauth::CLIENT_ID.into()));
+    let secret = ClientSecret(Secret::new(square::oauth::CLIENT_SECRET));
+    config
+        .oauth_client_secrets
+        .0
+        .insert("square".into(), secret);
     let loopback = sandbox
         .address()
         .ip()

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use patchbay_core::{connection::ConnectionStatus, ids::ConnectionId};
 
+use super::consent;
 use crate::{
     client::{
         Answer, Client,
@@ -35,6 +36,11 @@ enum Command {
     },
     /// Change one: its name at once, its credential and config once they pass a test
     Update(update::Arguments),
+    /// Connect one again by consent: print an address to open in a browser, and wait
+    Reconnect {
+        /// By id or name
+        connection: String,
+    },
     /// Ask the provider whether the credential works
     Test {
         /// By id, name or provider
@@ -65,6 +71,12 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
             show_by_id(client, id, format).await
         }
         Command::Update(arguments) => update::run(client, arguments, format).await,
+        Command::Reconnect { connection } => {
+            let found = client.find_connection(&connection).await?;
+            let body = serde_json::json!({ "connection_id": found.id });
+            let connected = consent::follow(client, &found.provider, &body, format).await?;
+            consent::say(&connected, format)
+        }
         Command::Test { connection } => {
             let id = client.find_connection(&connection).await?.id;
             let job: Answer<Job> = client
@@ -175,7 +187,8 @@ fn next_step(connection: &Connection) -> Option<String> {
     let id = connection.id;
     match connection.status {
         ConnectionStatus::Active => None,
-        ConnectionStatus::Pending | ConnectionStatus::Error | ConnectionStatus::Expired => {
+        ConnectionStatus::Expired => Some(format!("`patchbay connections reconnect {id}`")),
+        ConnectionStatus::Pending | ConnectionStatus::Error => {
             Some(format!(
                 "`patchbay connections update {id} --secret FIELD=SOURCE` with a credential that works"
             ))

@@ -316,7 +316,8 @@ impl<'a> Exchange<'a> {
             self.provider,
             self.consent.config.clone(),
             grant.fields.clone(),
-        );
+        )
+        .with_client(Some(self.client.clone()));
         self.run
             .log
             .info("asking the provider whose account this is", json!({}))
