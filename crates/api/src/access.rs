@@ -80,6 +80,7 @@ pub const TABLE: &[(&str, &str, Access)] = {
         ("POST",   "~/schedules/{id}/pause",            Key(Admin)),
         ("POST",   "~/schedules/{id}/resume",           Key(Admin)),
         ("POST",   "~/schedules/{id}/run",              Key(Member)),
+        ("POST",   "~/check-all",                       Key(Member)),
         ("GET",    "~/jobs",                            Key(Viewer)),
         ("GET",    "~/jobs/{id}",                       Key(Viewer)),
         ("GET",    "~/jobs/{id}/logs",                  Key(Viewer)),

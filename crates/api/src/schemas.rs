@@ -3,7 +3,8 @@
 use patchbay_core::{
     connection::{ConnectionStatus, Health},
     events::EventKind,
-    failure::FailureKind,
+    failure::{FailureKind, NextActionKind},
+    health::window::Window,
     job::{JobKind, JobState, Queue},
     schedule::{Misfire, SchedulePull, TickOutcome},
 };
@@ -57,24 +58,24 @@ pub fn event_kind() -> Object {
     names::<EventKind>()
 }
 
-const FAILURE_KINDS: [FailureKind; 13] = [
-    FailureKind::Auth,
-    FailureKind::Scope,
-    FailureKind::RateLimited,
-    FailureKind::NotFound,
-    FailureKind::Invalid,
-    FailureKind::ProviderDown,
-    FailureKind::Timeout,
-    FailureKind::Protocol,
-    FailureKind::UnknownOutcome,
-    FailureKind::Blocked,
-    FailureKind::Deadline,
-    FailureKind::Crash,
-    FailureKind::Internal,
-];
+pub fn window() -> Object {
+    let names: Vec<&str> = Window::ALL.iter().map(|window| window.name()).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
+}
+
+pub fn next_action_kind() -> Object {
+    let names: Vec<&str> = NextActionKind::ALL.iter().map(|kind| kind.name()).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
+}
 
 pub fn failure_kind() -> Object {
-    let names: Vec<&str> = FAILURE_KINDS.iter().map(|kind| kind.name()).collect();
+    let names: Vec<&str> = FailureKind::ALL.iter().map(|kind| kind.name()).collect();
     ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(names))

@@ -4,7 +4,7 @@
 //! It knows the keywords that our own body types produce, and no others; a test
 //! compares. Messages never repeat a value, which may be a secret.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::problem::FieldError;
 
@@ -65,7 +65,22 @@ impl Check<'_> {
             Value::Object(fields) => self.object(schema, fields, pointer),
             Value::Array(items) => self.array(schema, items, pointer),
             Value::String(text) => self.text(schema, text, pointer),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Number(number) => self.number(schema, number, pointer),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn number(&mut self, schema: &Value, number: &Number, pointer: &str) {
+        let number = number.as_f64();
+        let below = schema["minimum"].as_f64() > number;
+        let above = schema["maximum"].as_f64().is_some_and(|most| Some(most) < number);
+        if below || above {
+            let message = match (&schema["minimum"], &schema["maximum"]) {
+                (least, Value::Null) => format!("must be at least {least}"),
+                (Value::Null, most) => format!("must be at most {most}"),
+                (least, most) => format!("must be from {least} to {most}"),
+            };
+            self.say(pointer, message);
         }
     }
 
@@ -226,7 +241,7 @@ mod tests {
     };
 
     /// What [`check`] looks at, and what is only for people or checked by serde.
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 17] = [
         "$ref",
         "type",
         "required",
@@ -239,6 +254,10 @@ mod tests {
         "maxLength",
         "minItems",
         "maxItems",
+        "minimum",
+        "maximum",
+        // serde refuses what does not fit the number's type
+        "format",
         "description",
         "writeOnly",
     ];

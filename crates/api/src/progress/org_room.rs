@@ -105,9 +105,10 @@ impl OrgRoom {
 
     /// Reads everything of the org that is shown.
     pub async fn read_whole(&self, store: &Store, org: OrgId) -> Result<(), StoreError> {
-        let connections = store
+        let mut connections = store
             .connections(org, &ConnectionFilter::default(), PICTURE_CONNECTIONS)
             .await?;
+        store.with_last_checks(&mut connections).await?;
         let mut jobs = store.jobs_active(org, PICTURE_JOBS).await?;
         let read: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
         // Shown as active and not read: they may have ended.

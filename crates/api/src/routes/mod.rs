@@ -3,6 +3,7 @@
 //! [`crate::access::TABLE`], and the document:
 //! `UPDATE=1 cargo test -p patchbay-api --test api document`.
 
+mod check_all;
 pub mod connections;
 pub mod consent;
 pub mod docs;
@@ -76,6 +77,7 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(schedules::switch::pause))
         .routes(routes!(schedules::switch::resume))
         .routes(routes!(schedules::run::run))
+        .routes(routes!(check_all::check_all))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::logs::list))

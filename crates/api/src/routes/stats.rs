@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use patchbay_core::{
-    connection::ConnectionStatus,
+    connection::{ConnectionStatus, Health},
     job::{JobState, Queue},
 };
 use serde::Serialize;
@@ -19,6 +19,54 @@ pub struct Stats {
     dead: i64,
     /// Connections by status.
     connections: Vec<ConnectionCount>,
+    /// Connections that are not disconnected, as a dashboard shows them.
+    totals: ConnectionTotals,
+}
+
+/// Connections that are not disconnected.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct ConnectionTotals {
+    /// All of them.
+    total: i64,
+    /// Those that work.
+    active: i64,
+    /// Their credential was refused.
+    error: i64,
+    /// Their consent has ended.
+    expired: i64,
+    /// Switched off by a person.
+    disabled: i64,
+    /// Not yet tested with success.
+    pending: i64,
+    /// Of the active ones: checks pass.
+    healthy: i64,
+    /// Of the active ones: some checks fail.
+    degraded: i64,
+    /// Of the active ones: checks fail.
+    failing: i64,
+}
+
+impl ConnectionTotals {
+    fn add(&mut self, status: ConnectionStatus, health: Health, count: i64) {
+        let of_status = match status {
+            ConnectionStatus::Active => &mut self.active,
+            ConnectionStatus::Error => &mut self.error,
+            ConnectionStatus::Expired => &mut self.expired,
+            ConnectionStatus::Disabled => &mut self.disabled,
+            ConnectionStatus::Pending => &mut self.pending,
+            ConnectionStatus::Disconnected => return,
+        };
+        *of_status += count;
+        self.total += count;
+        if status == ConnectionStatus::Active {
+            match health {
+                Health::Healthy => self.healthy += count,
+                Health::Degraded => self.degraded += count,
+                Health::Failing => self.failing += count,
+                Health::Unknown => {}
+            }
+        }
+    }
 }
 
 /// Jobs of a queue in a state.
@@ -49,7 +97,18 @@ pub async fn read(State(api): State<Api>, caller: Caller) -> Result<Json<Stats>,
         .filter(|count| count.state.is_end())
         .map(|count| count.jobs)
         .sum();
+    let mut totals = ConnectionTotals::default();
+    let mut by_status: Vec<ConnectionCount> = Vec::new();
+    for (status, health, count) in connections {
+        totals.add(status, health, count);
+        match by_status.iter_mut().find(|known| known.status == status) {
+            Some(known) => known.count += count,
+            None => by_status.push(ConnectionCount { status, count }),
+        }
+    }
     Ok(Json(Stats {
+        totals,
+        connections: by_status,
         jobs: jobs
             .into_iter()
             .map(|count| JobCount {
@@ -59,9 +118,5 @@ pub async fn read(State(api): State<Api>, caller: Caller) -> Result<Json<Stats>,
             })
             .collect(),
         dead,
-        connections: connections
-            .into_iter()
-            .map(|(status, count)| ConnectionCount { status, count })
-            .collect(),
     }))
 }

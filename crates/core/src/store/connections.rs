@@ -222,6 +222,27 @@ impl Store {
             .await?)
     }
 
+    /// Ids and providers of the org's connections in these states, in the order of their ids.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn connection_keys(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        states: &[ConnectionStatus],
+    ) -> Result<Vec<(ConnectionId, String)>, StoreError> {
+        Ok(connection::Entity::find()
+            .select_only()
+            .columns([connection::Column::Id, connection::Column::Provider])
+            .filter(connection::Column::OrgId.eq(org))
+            .filter(connection::Column::Status.is_in(states.iter().copied()))
+            .order_by_asc(connection::Column::Id)
+            .into_tuple()
+            .all(tx)
+            .await?)
+    }
+
     /// Writes the columns that are set in `change` and moves `version` on. The caller
     /// holds the row.
     ///

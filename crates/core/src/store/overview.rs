@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter,
 
 use super::{Store, StoreError};
 use crate::{
-    connection::ConnectionStatus,
+    connection::{ConnectionStatus, Health},
     entities::{connection, job},
     ids::OrgId,
     job::{JobState, Queue},
@@ -45,21 +45,22 @@ impl Store {
         Ok(rows.await?)
     }
 
-    /// Connections of the org by status.
+    /// Connections of the org by status and health.
     ///
     /// # Errors
     /// The database.
     pub async fn connection_counts(
         &self,
         org: OrgId,
-    ) -> Result<Vec<(ConnectionStatus, i64)>, StoreError> {
+    ) -> Result<Vec<(ConnectionStatus, Health, i64)>, StoreError> {
         use connection::Column;
         let rows = connection::Entity::find()
             .select_only()
-            .column(Column::Status)
+            .columns([Column::Status, Column::Health])
             .column_as(Column::Id.count(), "connections")
             .filter(Column::OrgId.eq(org))
             .group_by(Column::Status)
+            .group_by(Column::Health)
             .into_tuple()
             .all(self.db());
         Ok(rows.await?)

@@ -38,9 +38,12 @@ pub struct ChangeConnection {
     /// Every capability that is to be off.
     #[schema(max_items = 100)]
     capabilities_off: Option<Vec<String>>,
+    /// Minutes from one check of its health to the next.
+    #[schema(minimum = 1, maximum = 60)]
+    health_interval_minutes: Option<i32>,
 }
 
-/// Changes a connection. Name and capabilities change at once (200). A new config or credential
+/// Changes a connection. Name, capabilities and interval change at once (200). A new config or credential
 /// is tested by the job in the answer (202) and takes the place of the old once the test has
 /// passed; until then, and after a failed test, the old one stays in force.
 #[utoipa::path(
@@ -99,6 +102,10 @@ pub async fn change(
     if let Some(keys) = capabilities_off {
         change.capabilities_off = Set(json!(keys));
         changed.push("capabilities_off");
+    }
+    if let Some(minutes) = body.health_interval_minutes {
+        change.health_interval_minutes = Set(minutes);
+        changed.push("health_interval_minutes");
     }
     // Nothing to test it with: a connection that waits for a credential takes it as it is.
     if let Some(config) = &candidate

@@ -2,124 +2,256 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
-use patchbay_core::{connection::Health, entities::health_check, ids::ConnectionId};
-use serde::Serialize;
-use utoipa::ToSchema;
+use patchbay_core::{
+    connection::Health,
+    entities::health_check,
+    failure::{Failure, FailureKind},
+    health::{tally::Tally, window::Window},
+    ids::ConnectionId,
+    store::health::{Recent, Stretch},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{ConnectionView, find};
 use crate::{
     access::Caller,
-    extract::Id,
-    problem::{Problem, ProblemBody},
+    extract::{Id, Query},
+    problem::{FieldError, Problem, ProblemBody},
+    routes::jobs::FailureView,
     schemas,
     state::Api,
 };
 
-/// Checks that the numbers are made from.
-const CHECKS: u64 = 100;
 /// Checks that are listed.
 const LISTED: usize = 20;
+/// Failed checks that are listed.
+const ERRORS: u64 = 20;
 
-/// Health of a connection over its last checks (100 at most).
+/// Over which time.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HealthQuery {
+    /// `1h` (the last sixty minutes, from the last 100 checks), `24h`, `7d` or `30d` (the present
+    /// hour and the full hours before it); `24h` if not said.
+    #[param(schema_with = schemas::window)]
+    window: Option<String>,
+}
+
+/// Health of a connection over a window of time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConnectionHealth {
     /// As shown in lists.
     #[schema(schema_with = schemas::health)]
     health: Health,
-    /// Checks that the numbers are made from.
-    checks: usize,
-    /// Share of them that passed, 0 to 1; null without checks.
-    uptime: Option<f64>,
-    /// Share of them that failed, 0 to 1; null without checks.
-    error_rate: Option<f64>,
-    /// Answer times of those that passed, in milliseconds.
-    latency: Option<Latency>,
+    /// `1h`, `24h`, `7d` or `30d`.
+    #[schema(schema_with = schemas::window)]
+    window: &'static str,
+    /// When the window begins.
+    from: DateTime<Utc>,
+    /// When it ends: now.
+    to: DateTime<Utc>,
+    #[serde(flatten)]
+    numbers: Numbers,
+    /// The same hour by hour, oldest first, without the hours that have no check; empty for `1h`.
+    hours: Vec<HourView>,
+    /// The last failed checks within the window, newest first, 20 at most.
+    errors: Vec<ErrorView>,
+    /// The last checks of all, newest first, 20 at most.
+    recent: Vec<CheckView>,
+    /// When it is checked next; null while it is pending, disabled or disconnected.
+    next_check_at: Option<DateTime<Utc>>,
     /// The connection, with its last failure.
     connection: ConnectionView,
-    /// The last checks, newest first, 20 at most.
-    recent: Vec<CheckView>,
 }
 
-/// Answer times in milliseconds.
+/// What checks came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthNumbers)]
+struct Numbers {
+    /// Checks that passed or failed. A refusal for haste counts neither way.
+    checks: u32,
+    /// Of these, failed.
+    failed: u32,
+    /// Share of the time that it worked, 0 to 1; each check stands for the time since the one
+    /// before it. Null without checks.
+    uptime: Option<f64>,
+    /// Share of the checks that failed, 0 to 1; null without checks.
+    error_rate: Option<f64>,
+    /// Response times of the checks that passed, in milliseconds; null without any.
+    latency: Option<Latency>,
+}
+
+/// Response times in milliseconds. Percentiles are off by a sixteenth at most.
 #[derive(Debug, Serialize, ToSchema)]
 struct Latency {
-    p50_ms: i32,
-    p95_ms: i32,
-    max_ms: i32,
+    p50_ms: u32,
+    p95_ms: u32,
+    max_ms: u32,
 }
 
-/// One check.
+/// One hour.
 #[derive(Debug, Serialize, ToSchema)]
-struct CheckView {
+#[schema(as = HealthHour)]
+struct HourView {
+    /// When it begins.
+    from: DateTime<Utc>,
+    #[serde(flatten)]
+    numbers: Numbers,
+}
+
+/// A check that failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthError)]
+struct ErrorView {
     /// When.
     at: DateTime<Utc>,
     /// `manual`, `scheduled` or `auto`.
     kind: String,
+    /// How long the provider took, in milliseconds.
+    response_ms: i32,
+    /// What went wrong and what to do.
+    failure: FailureView,
+    /// The health shown after it.
+    #[schema(schema_with = schemas::health)]
+    health: Option<Health>,
+}
+
+/// One check.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthCheck)]
+struct CheckView {
+    /// When, to the second.
+    at: DateTime<Utc>,
+    /// `manual`, `scheduled` or `auto`.
+    kind: &'static str,
     /// Whether it passed.
     ok: bool,
     /// How long the provider took, in milliseconds.
-    response_ms: i32,
+    response_ms: u32,
     /// Class of the failure.
-    error_kind: Option<String>,
-    /// The failure in words.
-    message: Option<String>,
+    #[schema(schema_with = schemas::failure_kind)]
+    error_kind: Option<FailureKind>,
 }
 
-/// Uptime, latency and recent errors of a connection.
+/// Uptime, response times, error rate and recent errors of a connection.
 #[utoipa::path(
-    get, path = "/connections/{id}/health", tag = "connections", params(("id" = Uuid, Path, description = "The connection")),
-    responses((status = 200, body = ConnectionHealth), (status = 404, body = ProblemBody)),
+    get, path = "/connections/{id}/health", tag = "connections",
+    params(("id" = Uuid, Path, description = "The connection"), HealthQuery),
+    responses(
+        (status = 200, body = ConnectionHealth),
+        (status = 400, body = ProblemBody),
+        (status = 404, body = ProblemBody),
+    ),
 )]
 pub async fn read(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<ConnectionId>,
+    Query(query): Query<HealthQuery>,
 ) -> Result<Json<ConnectionHealth>, Problem> {
+    let window = window(query.window.as_deref())?;
     let row = find(&api, &caller, id).await?;
-    let checks = api.store.health_checks(caller.org, id, CHECKS).await?;
-    let passed = checks.iter().filter(|check| check.ok).count();
-    let share = |count: usize| (!checks.is_empty()).then(|| count as f64 / checks.len() as f64);
+    let picture = api.store.health_picture(&row, window).await?;
+    let errors = api
+        .store
+        .failed_checks(caller.org, id, picture.from, ERRORS)
+        .await?;
+    let manifest = api
+        .providers
+        .get(&row.provider)
+        .map(|provider| provider.manifest());
+    let impact = manifest.map(|manifest| manifest.impact.as_str());
     Ok(Json(ConnectionHealth {
         health: row.health,
-        checks: checks.len(),
-        uptime: share(passed),
-        error_rate: share(checks.len() - passed),
-        latency: latency(&checks),
-        connection: row.into(),
-        recent: checks
+        window: window.name(),
+        from: picture.from,
+        to: picture.to,
+        numbers: (&picture.tally).into(),
+        hours: picture.hours.iter().map(HourView::from).collect(),
+        errors: errors
+            .into_iter()
+            .filter_map(|line| error_view(line, impact))
+            .collect(),
+        recent: picture
+            .last
             .into_iter()
             .take(LISTED)
             .map(CheckView::from)
             .collect(),
+        next_check_at: picture.next_check_at,
+        connection: row.into(),
     }))
 }
 
-fn latency(checks: &[health_check::Model]) -> Option<Latency> {
-    let mut times: Vec<i32> = checks
-        .iter()
-        .filter(|check| check.ok)
-        .map(|check| check.response_ms)
-        .collect();
-    times.sort_unstable();
-    let max_ms = *times.last()?;
-    // Nearest rank: the smallest time that is not below the share.
-    let at = |percent: usize| times[(times.len() * percent).div_ceil(100).max(1) - 1];
-    Some(Latency {
-        p50_ms: at(50),
-        p95_ms: at(95),
-        max_ms,
+fn window(name: Option<&str>) -> Result<Window, Problem> {
+    match name {
+        None => Ok(Window::Day),
+        Some(name) => Window::of_name(name).ok_or_else(|| {
+            let known: Vec<&str> = Window::ALL.iter().map(|window| window.name()).collect();
+            let message = format!("must be one of {}", known.join(", "));
+            Problem::query(vec![FieldError::parameter("window", message)])
+        }),
+    }
+}
+
+/// A line that an older version wrote has a class and words only.
+fn error_view(line: health_check::Model, impact: Option<&str>) -> Option<ErrorView> {
+    let stored = line
+        .failure
+        .and_then(|stored| serde_json::from_value::<Failure>(stored).ok());
+    let mut failure = stored.or_else(|| {
+        let kind = FailureKind::ALL
+            .into_iter()
+            .find(|kind| Some(kind.name()) == line.error_kind.as_deref())?;
+        Some(Failure::new(kind, line.message.unwrap_or_default(), ""))
+    })?;
+    failure.impact = failure.impact.or_else(|| impact.map(str::to_owned));
+    Some(ErrorView {
+        at: line.at,
+        kind: line.kind,
+        response_ms: line.response_ms,
+        failure: failure.into(),
+        health: line.health,
     })
 }
 
-impl From<health_check::Model> for CheckView {
-    fn from(row: health_check::Model) -> Self {
+impl From<&Tally> for Numbers {
+    fn from(tally: &Tally) -> Self {
+        let latency = tally.latency.percentile(50).zip(tally.latency.percentile(95));
         Self {
-            at: row.at,
-            kind: row.kind,
-            ok: row.ok,
-            response_ms: row.response_ms,
-            error_kind: row.error_kind,
-            message: row.message,
+            checks: tally.checks,
+            failed: tally.failed,
+            uptime: tally.uptime(),
+            error_rate: tally.error_rate(),
+            latency: latency.map(|(p50_ms, p95_ms)| Latency {
+                // The middle of a bucket may lie above the longest time in it.
+                p50_ms: p50_ms.min(tally.longest_ms),
+                p95_ms: p95_ms.min(tally.longest_ms),
+                max_ms: tally.longest_ms,
+            }),
+        }
+    }
+}
+
+impl From<&Stretch> for HourView {
+    fn from(hour: &Stretch) -> Self {
+        Self {
+            from: hour.from,
+            numbers: (&hour.tally).into(),
+        }
+    }
+}
+
+impl From<Recent> for CheckView {
+    fn from(check: Recent) -> Self {
+        Self {
+            at: check.at,
+            kind: check.reason.name(),
+            ok: check.failure.is_none(),
+            response_ms: check.response_ms,
+            error_kind: check.failure,
         }
     }
 }

@@ -76,6 +76,9 @@ pub struct ConnectionView {
     last_checked_at: Option<DateTime<Utc>>,
     /// When a sync last ended.
     last_synced_at: Option<DateTime<Utc>>,
+    /// Minutes from one check of its health to the next, 1 to 60. While its credential is refused
+    /// it is checked every 60 minutes; pending, disabled and disconnected it is not checked.
+    health_interval_minutes: i32,
     /// Grows with every change.
     version: i64,
     /// Who made it.
@@ -106,6 +109,7 @@ impl From<connection::Model> for ConnectionView {
             last_success_at: row.last_success_at,
             last_checked_at: row.last_checked_at,
             last_synced_at: row.last_synced_at,
+            health_interval_minutes: row.health_interval_minutes,
             version: row.version,
             created_by: row.created_by,
             created_at: row.created_at,
@@ -178,10 +182,11 @@ pub async fn list(
         status: query.status,
         after: pages::place(List::Connections, query.cursor.as_deref())?,
     };
-    let rows = api
+    let mut rows = api
         .store
         .connections(caller.org, &filter, limit + 1)
         .await?;
+    api.store.with_last_checks(&mut rows).await?;
     Ok(Json(Page::of(
         List::Connections,
         rows,
@@ -221,7 +226,11 @@ pub async fn read(
 /// The connection in the caller's org.
 pub(super) async fn find(api: &Api, caller: &Caller, id: ConnectionId) -> Result<connection::Model, Problem> {
     let row = api.store.connection(api.store.db(), caller.org, id).await?;
-    row.ok_or_else(|| Problem::not_found("connection"))
+    let mut row = row.ok_or_else(|| Problem::not_found("connection"))?;
+    api.store
+        .with_last_checks(std::slice::from_mut(&mut row))
+        .await?;
+    Ok(row)
 }
 
 /// The same, its row held until the transaction ends.

@@ -7,7 +7,7 @@ pub mod moves;
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use patchbay_core::{
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, NextAction, NextActionKind},
     ids::{ConnectionId, JobId},
     job::{JobKind, JobState, Queue},
     progress::Progress,
@@ -109,11 +109,41 @@ pub struct FailureView {
     pub action: String,
     /// The provider's own error code.
     pub code: Option<String>,
+    /// What to do about it, for machines.
+    pub next_action: NextActionView,
+    /// What a business notices while it lasts, where it happened with a provider.
+    pub impact: Option<String>,
+}
+
+/// What a person does next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = NextAction)]
+pub struct NextActionView {
+    /// `wait_until`: nothing to do, it is tried again by itself; `fix_field`: correct the field,
+    /// or what was asked for; `contact_operator`: whoever runs Patchbay has to look.
+    #[schema(schema_with = schemas::next_action_kind)]
+    pub kind: NextActionKind,
+    /// Of `wait_until`: until when, where that is known.
+    pub until: Option<DateTime<Utc>>,
+    /// Of `fix_field`: JSON pointer to the field, where it is known.
+    pub field: Option<String>,
+}
+
+impl From<NextAction> for NextActionView {
+    fn from(action: NextAction) -> Self {
+        Self {
+            kind: action.kind,
+            until: action.until,
+            field: action.field,
+        }
+    }
 }
 
 impl From<Failure> for FailureView {
     fn from(failure: Failure) -> Self {
         Self {
+            next_action: failure.what_next().into(),
+            impact: failure.impact,
             kind: failure.kind,
             message: failure.message,
             action: failure.action,
@@ -134,6 +164,13 @@ impl From<JobPicture> for JobView {
         let progress = job
             .progress
             .and_then(|stored| serde_json::from_value::<Progress>(stored).ok());
+        let mut error = failure(job.error);
+        if let Some(error) = &mut error
+            && job.state == JobState::Queued
+        {
+            // Whatever it was, the job is tried again by itself.
+            error.next_action = NextAction::wait_until(job.run_at).into();
+        }
         Self {
             id: job.id,
             kind: job.kind,
@@ -150,7 +187,7 @@ impl From<JobPicture> for JobView {
                 counts: progress.counts,
             }),
             result: job.result,
-            error: failure(job.error),
+            error,
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             crashes: job.crashes,
