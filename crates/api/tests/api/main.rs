@@ -16,4 +16,5 @@ mod jobs;
 mod listener;
 mod progress;
 mod records;
+mod schedules;
 mod sync;

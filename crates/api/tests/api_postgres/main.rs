@@ -25,5 +25,7 @@ mod listener;
 mod progress;
 #[path = "../api/records.rs"]
 mod records;
+#[path = "../api/schedules.rs"]
+mod schedules;
 #[path = "../api/sync.rs"]
 mod sync;

@@ -3,19 +3,42 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use clap::{Args, Subcommand};
 use patchbay_core::{clock::SystemClock, config::Config};
 use patchbay_scheduler::{Identity, SchedulerDeps};
 
 use crate::{
     exit::Outcome,
     logging,
+    output::Format,
     serve::{
         admin_port, background::Parts, fleet, readiness::Readiness, signals,
         vital_signs::VitalSigns, work,
     },
 };
 
-pub async fn run(config: Config) -> Outcome {
+mod status;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what every scheduler of the fleet does, how late it is and what failed
+    Status,
+}
+
+pub async fn run(config: Config, arguments: Arguments, format: Format) -> Outcome {
+    match arguments.command {
+        Some(Command::Status) => status::run(config, format).await,
+        None => serve(config).await,
+    }
+}
+
+async fn serve(config: Config) -> Outcome {
     logging::start(&config)?;
     let stopping = signals::listen()?;
     let readiness = Readiness::default();
@@ -25,7 +48,8 @@ pub async fn run(config: Config) -> Outcome {
     };
 
     let identity = Identity::Own { host: work::host() };
-    let deps = SchedulerDeps::new(fleet.store, fleet.hints, Arc::new(SystemClock), identity);
+    let mut deps = SchedulerDeps::new(fleet.store, fleet.hints, Arc::new(SystemClock), identity);
+    deps.retention = work::retention(&config);
     readiness.running(VitalSigns {
         scheduler: Some(Arc::clone(&deps.reports)),
         ..VitalSigns::default()

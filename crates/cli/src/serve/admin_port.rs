@@ -1,13 +1,14 @@
-//! The admin address of a process: `/healthz`, `/readyz`, `/metrics`. For probes and
+//! The admin address of a process: `/healthz`, `/readyz`, `/metrics`, `/duties`. For probes and
 //! operators; it shows no data of a tenant and takes no requests that change anything.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
-use patchbay_core::config::Config;
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use patchbay_core::{config::Config, store::duties::DutyStatus};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{listen, readiness::Readiness};
+use super::{duty_words, listen, readiness::Readiness};
 use crate::exit::Outcome;
 
 /// Serves the admin address, if one is set, until the stop.
@@ -28,6 +29,7 @@ pub async fn serve(
             "/metrics",
             get(async move |State(readiness): State<Readiness>| metrics(process, &readiness)),
         )
+        .route("/duties", get(duties))
         .with_state(readiness.clone());
     tracing::info!(address = %listener.local_addr()?, "admin address is up");
     let stop = stop.clone();
@@ -55,6 +57,12 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
     }
 }
 
+/// What the scheduler's duties of this process last did.
+async fn duties(State(readiness): State<Readiness>) -> Json<Value> {
+    let duties = readiness.duties();
+    Json(duties.iter().map(duty_words::document).collect())
+}
+
 /// Prometheus text format 0.0.4.
 fn metrics(process: &str, readiness: &Readiness) -> String {
     let mut page = format!(
@@ -66,7 +74,26 @@ fn metrics(process: &str, readiness: &Readiness) -> String {
     for (name, number) in readiness.counters() {
         write!(page, "# TYPE {name} counter\n{name} {number}\n").expect("a String takes all text");
     }
+    page.push_str(&lags(&readiness.duties()));
     page
+}
+
+/// How late each duty ran, and how long the oldest row that is due for it has waited.
+fn lags(duties: &[DutyStatus]) -> String {
+    let gauge = |name: &str, seconds: fn(&DutyStatus) -> Option<Duration>| {
+        let lines: String = duties
+            .iter()
+            .filter_map(|duty| Some((duty, seconds(duty)?)))
+            .map(|(duty, time)| format!("{name}{{duty=\"{}\"}} {}\n", duty.duty, time.as_secs_f64()))
+            .collect();
+        match lines.is_empty() {
+            true => lines,
+            false => format!("# TYPE {name} gauge\n{lines}"),
+        }
+    };
+    gauge("patchbay_scheduler_late_seconds", |duty| Some(duty.late))
+        + &gauge("patchbay_scheduler_behind_seconds", |duty| duty.behind)
+        + &gauge("patchbay_scheduler_run_seconds", |duty| Some(duty.took))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod admin_port;
 pub mod background;
 pub mod database;
+pub mod duty_words;
 pub mod fleet;
 pub mod listen;
 pub mod keyring_watch;

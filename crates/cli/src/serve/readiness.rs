@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use patchbay_core::store::duties::DutyStatus;
+
 /// Shared by the process and its admin port.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<State>>);
@@ -17,6 +19,11 @@ pub trait Running: Send + Sync {
 
     /// Counters since its start, by name.
     fn counters(&self) -> Vec<(String, u64)>;
+
+    /// What its duties last did; empty where it has none.
+    fn duties(&self) -> Vec<DutyStatus> {
+        Vec::new()
+    }
 }
 
 #[derive(Clone, Default)]
@@ -61,6 +68,14 @@ impl Readiness {
     pub fn counters(&self) -> Vec<(String, u64)> {
         match self.state() {
             State::Running(process) => process.counters(),
+            State::Starting | State::Waiting(_) => Vec::new(),
+        }
+    }
+
+    /// What the duties of the process last did; nothing before it runs.
+    pub fn duties(&self) -> Vec<DutyStatus> {
+        match self.state() {
+            State::Running(process) => process.duties(),
             State::Starting | State::Waiting(_) => Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use patchbay_core::ids::ProcessId;
+use patchbay_core::{ids::ProcessId, store::duties::DutyStatus};
 use patchbay_scheduler::Reports;
 use patchbay_worker::Metrics;
 use tokio::sync::watch;
@@ -38,6 +38,11 @@ impl Running for VitalSigns {
             Some((_, words)) => Err(words),
             None => Ok(slower.into_iter().map(|(_, words)| words).collect()),
         }
+    }
+
+    fn duties(&self) -> Vec<DutyStatus> {
+        let reports = self.scheduler.iter();
+        reports.flat_map(|reports| reports.statuses()).collect()
     }
 
     fn counters(&self) -> Vec<(String, u64)> {

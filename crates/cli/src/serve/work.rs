@@ -15,6 +15,7 @@ use patchbay_core::{
     },
     vault::{Keyring, Vault, VaultError},
 };
+use patchbay_scheduler::Retention;
 use patchbay_worker::{Connect, Context, WorkerDeps};
 
 /// A vault over the database's credentials. A keyring that opens none of them is refused
@@ -74,6 +75,17 @@ fn lease_connection(kind: &str, url: String) -> Connect {
         }
         .boxed()
     })
+}
+
+/// How long a scheduler keeps what is past.
+pub fn retention(config: &Config) -> Retention {
+    Retention {
+        jobs: config.retention_jobs.duration(),
+        job_payloads: config.retention_job_payloads.duration(),
+        events: config.retention_events.duration(),
+        health_log: config.retention_health_log.duration(),
+        health_rollups: config.retention_health_rollups.duration(),
+    }
 }
 
 /// The name of this machine and the id of this process, for operators. The name is read

@@ -8,6 +8,7 @@
 //! No other module reads the environment.
 
 mod consent;
+mod days;
 mod declare;
 mod named;
 mod problem;
@@ -20,6 +21,7 @@ mod value;
 mod tests;
 
 pub use consent::{OpenerOrigin, PublicUrl, ReturnUrls};
+pub use days::Days;
 pub use named::{BaseUrls, ClientId, ClientSecret, Named};
 pub use problem::{ConfigError, Problem};
 pub use reference::reference;

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     Loaded, Problem, Reader, Setting,
     consent::{OpenerOrigin, PublicUrl, ReturnUrls},
+    days::Days,
     declare::settings,
     named::{BaseUrls, ClientId, ClientSecret, Named},
     source::Given,
@@ -49,6 +50,23 @@ settings! {
     /// How long running jobs may go on after a request to stop. What is not finished
     /// then goes back to its queue.
     shutdown_grace: Period = "25s", "shutdown_grace", read by [Up, Worker];
+
+    /// How long jobs that succeeded, were cancelled or discarded are kept. Those in the
+    /// dead-letter queue wait for a person.
+    retention_jobs: Days = "30d", "retention.jobs", read by [Up, Scheduler];
+
+    /// After how long such a job loses its arguments, result and log lines; its row stays as
+    /// long as `retention.jobs` says.
+    retention_job_payloads: Days = "30d", "retention.job_payloads", read by [Up, Scheduler];
+
+    /// How long lines of the activity log are kept.
+    retention_events: Days = "90d", "retention.events", read by [Up, Scheduler];
+
+    /// How long single checks of a connection are kept at most.
+    retention_health_log: Days = "90d", "retention.health_log", read by [Up, Scheduler];
+
+    /// How long the hourly counts and response times of checks are kept.
+    retention_health_rollups: Days = "400d", "retention.health_rollups", read by [Up, Scheduler];
 
     /// How log lines look. `auto`: text on a terminal, else JSON.
     log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin, Keys];

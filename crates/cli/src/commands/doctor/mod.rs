@@ -15,6 +15,7 @@ mod database;
 mod folder;
 mod keys;
 mod redis;
+mod schedulers;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -144,6 +145,9 @@ async fn look(config: &Config) -> Vec<Check> {
     };
     if is_fleet {
         checks.push(redis::look(config).await);
+    }
+    if let Some(store) = &store {
+        checks.push(schedulers::look(store).await);
     }
     checks.extend(keys::look(config, is_fleet, store.as_ref()).await);
     checks
