@@ -9,6 +9,7 @@ use clap::Args;
 use crate::clock::Clock;
 use crate::faults::{Effect, Fault};
 use crate::google::data::DriveSizes;
+use crate::oauth::Answer;
 use crate::running::{RunningSandbox, Sandbox, SandboxOptions, StartError};
 use crate::square::data::{CsvError, Dataset, Sizes};
 use crate::square::{Account, DEFAULT_MERCHANT, DEFAULT_TOKEN};
@@ -40,6 +41,16 @@ pub struct SandboxArgs {
     /// Time before which all made-up data lies (RFC 3339) [default: now]
     #[arg(long, value_name = "TIME", conflicts_with = "data")]
     pub as_of: Option<DateTime<Utc>>,
+    /// Google Docs to make up in the first account's Drive
+    #[arg(long, default_value_t = 220)]
+    pub documents: u32,
+    /// Redirect URI of the default clients, matched exactly; may be repeated
+    /// [default: any loopback address]
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub redirect_uris: Vec<String>,
+    /// Allow every consent without showing the page
+    #[arg(long)]
+    pub auto_allow: bool,
     /// Take the data from a CSV file of order lines instead: InvoiceNo, StockCode, Description,
     /// Quantity, InvoiceDate (London time), UnitPrice (GBP), CustomerID, Country
     #[arg(long, value_name = "FILE")]
@@ -118,7 +129,13 @@ pub async fn start(args: SandboxArgs) -> Result<RunningSandbox, RunError> {
         seed: args.seed,
         clock,
         square: vec![account, Account::other()],
-        drive: DriveSizes::default(),
+        drive: DriveSizes {
+            documents: args.documents,
+            as_of,
+            ..DriveSizes::default()
+        },
+        redirect_uris: args.redirect_uris,
+        answer: args.auto_allow.then(Answer::default),
         faults,
         change_every: (args.change_every_ms > 0)
             .then(|| Duration::from_millis(args.change_every_ms)),
@@ -133,8 +150,9 @@ pub async fn start(args: SandboxArgs) -> Result<RunningSandbox, RunError> {
 /// As [`start`].
 pub async fn run(args: SandboxArgs) -> Result<(), RunError> {
     let running = start(args).await?;
-    println!("Square stand-in  {}", running.square_url());
-    println!("Google stand-in  {}", running.google_url());
+    for (provider, url) in running.urls() {
+        println!("{provider:16} {url}");
+    }
     println!("Control          {}/_control", running.base_url());
     for (merchant, summary) in running.square.summaries() {
         println!(

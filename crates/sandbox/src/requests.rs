@@ -1,7 +1,7 @@
 //! The request log: what a client really asked, for tests and benchmarks.
 //!
-//! Holds counters for ever and the last thousand requests. Never holds a header, so no
-//! token can be read from it.
+//! Holds counters for ever and the last thousand requests. Never holds a header, and of
+//! queries and bodies no code, secret or token, so none can be read from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,13 @@ use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request as HttpRequest, State};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::clock::{Clock, rfc3339};
 use crate::faults::Struck;
@@ -36,7 +39,7 @@ pub struct Request {
     pub path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The JSON body, unless it is large.
+    /// The JSON body, or a form as an object, unless it is large.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     pub status: u16,
@@ -126,6 +129,52 @@ impl RequestLog {
     }
 }
 
+/// Parameters of OAuth that the log must not hold.
+const SECRETS: [&str; 6] = [
+    "access_token",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "refresh_token",
+    "token",
+];
+
+fn is_secret(name: &str) -> bool {
+    SECRETS.contains(&name)
+}
+
+/// A JSON body, or a form as an object of texts; secrets are masked.
+fn readable(headers: &HeaderMap, bytes: &[u8]) -> Option<Value> {
+    let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let mut body: Value = match content_type.starts_with("application/x-www-form-urlencoded") {
+        true => form_urlencoded::parse(bytes)
+            .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+            .collect(),
+        false => serde_json::from_slice(bytes).ok()?,
+    };
+    for (name, value) in body.as_object_mut().into_iter().flatten() {
+        if is_secret(name) {
+            *value = "***".into();
+        }
+    }
+    Some(body)
+}
+
+/// As it came, unless a secret stands in it.
+fn masked(query: &str) -> String {
+    let pairs = || form_urlencoded::parse(query.as_bytes());
+    if !pairs().any(|(name, _)| is_secret(&name)) {
+        return query.to_owned();
+    }
+    let hidden = pairs().map(|(name, value)| match is_secret(&name) {
+        true => (name, "***".into()),
+        false => (name, value),
+    });
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(hidden)
+        .finish()
+}
+
 /// The outermost layer of the providers' routes.
 pub(crate) async fn observe(
     State(log): State<RequestLog>,
@@ -142,12 +191,12 @@ pub(crate) async fn observe(
         }
         _ => "unknown".to_owned(),
     };
-    let query = parts.uri.query().map(str::to_owned);
+    let query = parts.uri.query().map(masked);
     let Ok(bytes) = to_bytes(body, LARGEST_BODY).await else {
         return crate::square::too_large();
     };
     let kept = (!bytes.is_empty() && bytes.len() <= LARGEST_KEPT_BODY)
-        .then(|| serde_json::from_slice(&bytes).ok())
+        .then(|| readable(&parts.headers, &bytes))
         .flatten();
     let response = next
         .run(HttpRequest::from_parts(parts, Body::from(bytes)))

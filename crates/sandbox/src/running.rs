@@ -12,11 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::control;
+use crate::etsy::{self, Etsy};
 use crate::faults::{self, BadFault, Fault, Faults, LayerState, Render};
 use crate::google::data::DriveSizes;
 use crate::google::{self, Google};
-use crate::oauth::{self, OAuth};
+use crate::oauth::{self, Answer, OAuth};
 use crate::requests::{self, RequestLog};
+use crate::shopify::{self, Shopify};
+use crate::slack::{self, Slack};
 use crate::square::data::{Dataset, Sizes};
 use crate::square::{self, Account, Square};
 
@@ -35,6 +38,10 @@ pub struct SandboxOptions {
     pub square: Vec<Account>,
     /// How much is in the first account's Google Drive.
     pub drive: DriveSizes,
+    /// Where the default clients may go back to; none: any loopback address.
+    pub redirect_uris: Vec<String>,
+    /// Answers every consent page in the person's place.
+    pub answer: Option<Answer>,
     pub faults: Vec<Fault>,
     /// One change at every merchant each time this has passed.
     pub change_every: Option<Duration>,
@@ -51,6 +58,8 @@ impl SandboxOptions {
             clock: Clock::system(),
             square: vec![Account::with(dataset), Account::other()],
             drive: DriveSizes::default(),
+            redirect_uris: Vec::new(),
+            answer: None,
             faults: Vec::new(),
             change_every: None,
         }
@@ -84,6 +93,9 @@ pub struct RunningSandbox {
     pub square: Square,
     /// People and their Drives.
     pub google: Google,
+    pub slack: Slack,
+    pub etsy: Etsy,
+    pub shopify: Shopify,
     pub faults: Faults,
     pub requests: RequestLog,
     pub clock: Clock,
@@ -103,6 +115,8 @@ impl Sandbox {
             clock,
             square,
             drive,
+            redirect_uris,
+            answer,
             faults,
             change_every,
         } = options;
@@ -110,8 +124,17 @@ impl Sandbox {
         for fault in faults {
             switches.add(fault)?;
         }
-        let square = Square::new(square, clock.clone());
-        let google = Google::new(seed, &drive, clock.clone());
+        let standins = StandIns {
+            square: Square::new(square, clock.clone()),
+            google: Google::new(seed, &drive, clock.clone()),
+            slack: Slack::new(clock.clone()),
+            etsy: Etsy::new(clock.clone()),
+            shopify: Shopify::new(clock.clone()),
+        };
+        for oauth in standins.oauths() {
+            oauth.register(&redirect_uris);
+            oauth.answer_always(answer.clone());
+        }
         let requests = RequestLog::new(clock.clone());
         let listen = async |port| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
@@ -121,18 +144,26 @@ impl Sandbox {
         let (listener, address) = listen(port)
             .await
             .map_err(|source| StartError::Listen { port, source })?;
-        let standins = StandIns { square, google };
         let app = app(&standins, &switches, &requests, &clock);
         let stop = CancellationToken::new();
         if let Some(every) = change_every {
             tokio::spawn(keep_changing(standins.clone(), every, stop.clone()));
         }
         let server = tokio::spawn(serve(listener, app, stop.clone()));
-        let StandIns { square, google } = standins;
+        let StandIns {
+            square,
+            google,
+            slack,
+            etsy,
+            shopify,
+        } = standins;
         Ok(RunningSandbox {
             address,
             square,
             google,
+            slack,
+            etsy,
+            shopify,
             faults: switches,
             requests,
             clock,
@@ -142,11 +173,26 @@ impl Sandbox {
     }
 }
 
-/// One of each provider.
+/// One of each provider. Clones share what they hold.
 #[derive(Debug, Clone)]
 pub(crate) struct StandIns {
     pub square: Square,
     pub google: Google,
+    pub slack: Slack,
+    pub etsy: Etsy,
+    pub shopify: Shopify,
+}
+
+impl StandIns {
+    pub fn oauths(&self) -> [OAuth; 5] {
+        [
+            self.square.oauth.clone(),
+            self.google.oauth.clone(),
+            self.slack.oauth.clone(),
+            self.etsy.oauth.clone(),
+            self.shopify.oauth.clone(),
+        ]
+    }
 }
 
 /// The whole sandbox as a router, for tests that need no port.
@@ -156,7 +202,6 @@ pub(crate) fn app(
     requests: &RequestLog,
     clock: &Clock,
 ) -> Router {
-    let StandIns { square, google } = standins.clone();
     // Faults are worded by each provider; token calls count before any fault.
     let provider = |router: Router, oauth: &OAuth, render: Render| {
         let layer = LayerState {
@@ -169,23 +214,38 @@ pub(crate) fn app(
             .layer(from_fn_with_state(oauth.clone(), oauth::count))
             .layer(from_fn_with_state(requests.clone(), requests::observe))
     };
-    let providers = provider(
-        square::router(square.clone()),
-        &square.oauth,
-        square::errors::refuse,
-    )
-    .merge(provider(
-        google::router(google.clone()),
-        &google.oauth,
-        google::refuse,
-    ));
+    let StandIns {
+        square,
+        google,
+        slack,
+        etsy,
+        shopify,
+    } = standins;
     let control = control::router(control::Controls {
         standins: standins.clone(),
         faults: faults.clone(),
         requests: requests.clone(),
         clock: clock.clone(),
     });
-    Router::new().merge(providers).nest("/_control", control)
+    Router::new()
+        .merge(provider(
+            square::router(square.clone()),
+            &square.oauth,
+            square::errors::refuse,
+        ))
+        .merge(provider(
+            google::router(google.clone()),
+            &google.oauth,
+            google::refuse,
+        ))
+        .merge(provider(slack::router(slack), &slack.oauth, slack::refuse))
+        .merge(provider(etsy::router(etsy), &etsy.oauth, etsy::refuse))
+        .merge(provider(
+            shopify::router(shopify),
+            &shopify.oauth,
+            shopify::refuse,
+        ))
+        .nest("/_control", control)
 }
 
 async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) {
@@ -232,13 +292,30 @@ impl RunningSandbox {
     /// The base URL of Square's API: `http://127.0.0.1:PORT/square`
     #[must_use]
     pub fn square_url(&self) -> String {
-        format!("{}/square", self.base_url())
+        self.url_of(&self.square.oauth)
     }
 
-    /// The base URL of Google: `http://127.0.0.1:PORT/google`
+    /// `http://127.0.0.1:PORT/google`
     #[must_use]
     pub fn google_url(&self) -> String {
-        format!("{}/google", self.base_url())
+        self.url_of(&self.google.oauth)
+    }
+
+    /// Every provider's key and base URL, such as `slack` and `http://127.0.0.1:PORT/slack`.
+    #[must_use]
+    pub fn urls(&self) -> [(&'static str, String); 5] {
+        [
+            &self.square.oauth,
+            &self.google.oauth,
+            &self.slack.oauth,
+            &self.etsy.oauth,
+            &self.shopify.oauth,
+        ]
+        .map(|oauth| (oauth.rules.provider, self.url_of(oauth)))
+    }
+
+    fn url_of(&self, oauth: &OAuth) -> String {
+        format!("{}/{}", self.base_url(), oauth.rules.provider)
     }
 
     #[must_use]

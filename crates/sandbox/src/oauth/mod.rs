@@ -36,7 +36,6 @@ pub use control::Consent;
 pub use ledger::{Account, Client, Ended, GrantState, Kind};
 pub(crate) use ledger::{Bearer, Dead, Issued, Ledger, Reach, Token};
 use rules::Rules;
-pub(crate) use token::client as authenticate_client;
 
 /// A provider's clients, accounts, grants and tokens. Clones share them.
 #[derive(Debug, Clone)]
@@ -74,6 +73,13 @@ impl OAuth {
         self.ledger()
             .clients
             .insert(client.client_id.clone(), client);
+    }
+
+    /// Gives every client these redirect URIs; none leaves them at any loopback address.
+    pub(crate) fn register(&self, redirect_uris: &[String]) {
+        for client in self.ledger().clients.values_mut() {
+            client.redirect_uris = redirect_uris.to_vec();
+        }
     }
 
     /// Answers the consent page in the person's place from now on; `None` shows it again.

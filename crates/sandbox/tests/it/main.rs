@@ -3,6 +3,7 @@
 mod catalog;
 mod changes;
 mod csv;
+mod drive;
 mod faults;
 mod http;
 mod oauth;

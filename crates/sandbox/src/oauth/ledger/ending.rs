@@ -35,6 +35,8 @@ pub enum Kind {
 pub(crate) enum Reach {
     /// The access token alone.
     Token,
+    /// The access token, its like in the same grant, and what renews them.
+    Chain,
     /// All that the account gave to the client.
     Account,
 }
@@ -84,6 +86,22 @@ impl Ledger {
             Reach::Token => {
                 if let Some(access) = self.access.get_mut(token) {
                     access.revoked = true;
+                }
+            }
+            Reach::Chain => {
+                let user = self
+                    .access
+                    .get(token)
+                    .map(|access| access.user)
+                    .or_else(|| self.refresh.get(token).map(|refresh| refresh.user));
+                let is_same = |of: u64, is_user| of == number && Some(is_user) == user;
+                for access in self.access.values_mut() {
+                    access.revoked |= is_same(access.grant, access.user);
+                }
+                for refresh in self.refresh.values_mut() {
+                    if is_same(refresh.grant, refresh.user) {
+                        refresh.until_ms = Some(now_ms);
+                    }
                 }
             }
             Reach::Account => {

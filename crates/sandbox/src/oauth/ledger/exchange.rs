@@ -120,11 +120,9 @@ impl Ledger {
             params: ask.params,
         });
         let Agreed {
-            client_id,
             account,
             mut scopes,
             user_scopes,
-            challenge,
             ..
         } = agreed;
         if ask.narrows && scopes.len() > 1 {
@@ -143,9 +141,7 @@ impl Ledger {
             })
         };
         Issued {
-            client_id,
             account,
-            by_pkce: challenge.is_some(),
             short_lived: terms.short_lived,
             is_refresh: false,
             main: token(false, scopes),

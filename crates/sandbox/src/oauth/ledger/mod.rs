@@ -102,9 +102,7 @@ enum RefreshState {
 /// What the token endpoint hands out.
 #[derive(Debug)]
 pub(crate) struct Issued {
-    pub client_id: String,
     pub account: Account,
-    pub by_pkce: bool,
     pub short_lived: bool,
     pub is_refresh: bool,
     /// None where only the person's scopes were granted (Slack).
@@ -132,7 +130,6 @@ pub(crate) struct RefreshToken {
 /// Whose a token is and what it may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Bearer {
-    pub grant: u64,
     pub account: Account,
     pub client_id: String,
     pub scopes: Vec<String>,
@@ -225,7 +222,6 @@ impl Ledger {
             return Err(Dead::Expired);
         }
         Ok(Bearer {
-            grant: access.grant,
             account: grant.account.clone(),
             client_id: grant.client_id.clone(),
             scopes: access.scopes.clone(),

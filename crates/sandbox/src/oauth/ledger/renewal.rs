@@ -77,9 +77,7 @@ impl Ledger {
             true => (None, Some(token)),
         };
         Ok(Issued {
-            client_id: ask.client_id.to_owned(),
             account,
-            by_pkce,
             short_lived: terms.short_lived,
             is_refresh: true,
             main,

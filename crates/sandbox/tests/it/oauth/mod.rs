@@ -1,8 +1,11 @@
 //! Consent and tokens, as a client meets them.
 
 mod consent;
+mod etsy;
 mod faults;
 mod google;
+mod shopify;
+mod slack;
 mod square;
 
 use patchbay_sandbox::RunningSandbox;

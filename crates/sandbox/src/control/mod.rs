@@ -3,13 +3,16 @@
 //! Not part of any provider's API, never delayed or spoilt by a fault, and open to
 //! whoever reaches the loopback port: it holds no secret and shows none.
 
-use std::collections::{BTreeMap, HashMap};
+mod google;
+mod square;
+
+use std::collections::BTreeMap;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,8 +22,7 @@ use crate::faults::{BadFault, Fault, FaultState, Faults};
 use crate::oauth;
 use crate::requests::{Request, RequestLog, Totals};
 use crate::running::StandIns;
-use crate::square::data::{Change, ChangeKind, Summary};
-use crate::square::{DEFAULT_MERCHANT, NoMerchant, Token};
+use crate::square::NoMerchant;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Controls {
@@ -31,14 +33,8 @@ pub(crate) struct Controls {
 }
 
 pub(crate) fn router(controls: Controls) -> Router {
-    let StandIns { square, google } = controls.standins.clone();
-    let oauth = [square.oauth, google.oauth]
-        .into_iter()
-        .fold(Router::new(), |router, oauth| {
-            let provider = oauth.rules.provider;
-            router.nest(&format!("/{provider}"), oauth::control::router(oauth))
-        });
-    Router::new()
+    let standins = controls.standins.clone();
+    let mut router = Router::new()
         .route("/", get(overview))
         .route(
             "/faults",
@@ -46,12 +42,23 @@ pub(crate) fn router(controls: Controls) -> Router {
         )
         .route("/requests", get(list_requests).delete(clear_requests))
         .route("/clock", get(read_clock).post(move_clock))
-        .route("/square", get(square_summaries))
-        .route("/square/advance", post(square_advance))
-        .route("/square/changes", post(square_change))
-        .route("/square/tokens", post(square_token))
-        .with_state(controls)
-        .merge(oauth)
+        .with_state(controls);
+    for oauth in standins.oauths() {
+        let provider = oauth.rules.provider;
+        router = router.nest(&format!("/{provider}"), oauth::control::router(oauth));
+    }
+    let StandIns { square, google, .. } = standins;
+    router
+        .nest("/square", square::router(square))
+        .nest("/google", google::router(google))
+}
+
+/// More at once would hold an account's data for seconds.
+const CHANGES_MAX: u32 = 10_000;
+
+fn too_many(changes: u32) -> Refused {
+    let message = format!("changes is {changes}; allowed is 0 to {CHANGES_MAX}");
+    Refused(StatusCode::BAD_REQUEST, message)
 }
 
 /// `{"error": "what is wrong and what is allowed"}`
@@ -90,16 +97,35 @@ impl From<NoMerchant> for Refused {
 type Input<T> = Result<Json<T>, JsonRejection>;
 
 async fn overview(State(controls): State<Controls>) -> Json<Value> {
+    let providers: BTreeMap<&str, String> = controls
+        .standins
+        .oauths()
+        .iter()
+        .map(|oauth| oauth.rules.provider)
+        .map(|provider| (provider, format!("/{provider}")))
+        .collect();
     Json(json!({
-        "providers": { "square": "/square" },
+        "providers": providers,
         "control": [
             "GET, POST, DELETE /_control/faults",
             "GET, DELETE /_control/requests?limit=100",
             "GET, POST /_control/clock {advance_ms}",
+            "GET /_control/PROVIDER/oauth",
+            "POST /_control/PROVIDER/consent {parameters, answer}",
+            "POST, DELETE /_control/PROVIDER/answer {decision, account, scopes, user_scopes}",
+            "POST /_control/PROVIDER/clients {client_id, client_secret, redirect_uris, rotates}",
+            "POST /_control/PROVIDER/lives {access_seconds, code_seconds}",
+            "POST /_control/PROVIDER/expire {account, tokens}",
+            "POST /_control/PROVIDER/revoke {account}",
+            "GET, DELETE /_control/PROVIDER/calls",
             "GET /_control/square",
             "POST /_control/square/advance {changes, merchant_id}",
             "POST /_control/square/changes {kind, id, merchant_id}",
             "POST /_control/square/tokens {token, merchant_id, status, scopes, expires_at}",
+            "GET /_control/google",
+            "POST /_control/google/advance {changes, account}",
+            "POST /_control/google/changes {kind, id, account}",
+            "POST /_control/google/files {file, account}",
         ],
         "now": rfc3339(controls.clock.now_ms()),
     }))
@@ -171,79 +197,4 @@ async fn move_clock(
 ) -> Result<Json<Value>, Refused> {
     controls.clock.advance_ms(input?.0.advance_ms);
     Ok(read_clock(State(controls)).await)
-}
-
-async fn square_summaries(State(controls): State<Controls>) -> Json<HashMap<String, Summary>> {
-    Json(controls.standins.square.summaries())
-}
-
-fn default_merchant() -> String {
-    DEFAULT_MERCHANT.to_owned()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    changes: u32,
-    #[serde(default = "default_merchant")]
-    merchant_id: String,
-}
-
-/// More at once would hold the merchant's data for seconds.
-const CHANGES_MAX: u32 = 10_000;
-
-async fn square_advance(
-    State(controls): State<Controls>,
-    input: Input<Advance>,
-) -> Result<Json<Vec<Change>>, Refused> {
-    let Json(Advance {
-        changes,
-        merchant_id,
-    }) = input?;
-    if changes > CHANGES_MAX {
-        let message = format!("changes is {changes}; allowed is 0 to {CHANGES_MAX}");
-        return Err(Refused(StatusCode::BAD_REQUEST, message));
-    }
-    Ok(Json(
-        controls.standins.square.advance(&merchant_id, changes)?,
-    ))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OneChange {
-    kind: ChangeKind,
-    id: Option<String>,
-    #[serde(default = "default_merchant")]
-    merchant_id: String,
-}
-
-async fn square_change(
-    State(controls): State<Controls>,
-    input: Input<OneChange>,
-) -> Result<Json<Change>, Refused> {
-    let Json(OneChange {
-        kind,
-        id,
-        merchant_id,
-    }) = input?;
-    let change = controls
-        .standins
-        .square
-        .change(&merchant_id, kind, id.as_deref())?;
-    let nothing = || {
-        Refused(
-            StatusCode::NOT_FOUND,
-            "there is nothing such to change".to_owned(),
-        )
-    };
-    change.map(Json).ok_or_else(nothing)
-}
-
-async fn square_token(
-    State(controls): State<Controls>,
-    input: Input<Token>,
-) -> Result<StatusCode, Refused> {
-    controls.standins.square.set_token(input?.0)?;
-    Ok(StatusCode::NO_CONTENT)
 }
