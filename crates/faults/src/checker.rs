@@ -340,11 +340,12 @@ impl Evidence {
             }
             before.insert(one.job, one);
         }
+        let mut begun: HashMap<Uuid, &Call> = HashMap::new();
+        for call in self.calls.iter().filter(|call| call.place == Place::Begin) {
+            begun.entry(call.job).or_insert(call);
+        }
         for (job, ack) in self.acknowledged() {
-            let first = self
-                .calls
-                .iter()
-                .find(|call| call.job == job && call.place == Place::Begin);
+            let first = begun.get(&job);
             // The client's clock and ours are one; the margin is for the way of the call.
             if first.is_some_and(|call| call.at + Duration::from_millis(20) < ack.not_before) {
                 findings.say(Invariant::Early, format!("{job} began before its time"));

@@ -17,6 +17,7 @@ pub mod abroad;
 pub mod checker;
 pub mod client;
 pub mod faults;
+pub mod load;
 pub mod mutation;
 pub mod outcome;
 pub mod proxy;

@@ -50,7 +50,7 @@ impl Mutation {
 }
 
 /// All of them.
-pub static ALL: [Mutation; 5] = [
+pub static ALL: [Mutation; 14] = [
     Mutation::statement(
         "the fence does not compare the epoch",
         Fault::Zombie,
@@ -69,16 +69,82 @@ pub static ALL: [Mutation; 5] = [
     ),
     Mutation::statement(
         "the rescue does not ask whether the process is dead",
-        Fault::Calm,
+        Fault::WorkerKilled,
         &[(
             "and lease_until <= (select now from clock) and id <> $1",
             "and id <> $1",
         )],
     ),
     Mutation::statement(
+        "the rescue counts a death as an attempt",
+        Fault::WorkerKilled,
+        &[
+            (
+                "set (crashes, state, finished_at, error) = (",
+                "set (crashes, state, finished_at, error, attempt) = (",
+            ),
+            (
+                "case when dead_for_good then $4::jsonb else jobs.error end",
+                "case when dead_for_good then $4::jsonb else jobs.error end, jobs.attempt + charge",
+            ),
+        ],
+    ),
+    Mutation::statement(
+        "a checkpoint loses where the job would go on",
+        Fault::WorkerKilled,
+        &[("cursor = coalesce($4::jsonb, cursor)", "cursor = cursor")],
+    ),
+    Mutation::statement(
+        "deaths never add up to a quarantine",
+        Fault::Poison,
+        &[(
+            "select charge, charge > 0 and jobs.crashes + charge >= $3 as dead_for_good",
+            "select charge, false and jobs.crashes + charge >= $3 as dead_for_good",
+        )],
+    ),
+    Mutation::statement(
         "a claim does not look at run_at",
         Fault::Calm,
-        &[("run_at <= (select now from clock)", "true")],
+        &[("run_at <= (select now from clock)", "run_at is not null")],
+    ),
+    Mutation::statement(
+        "a retry counts no attempt",
+        Fault::Calm,
+        &[("jobs.attempt + wish.burns", "jobs.attempt + 0 * wish.burns")],
+    ),
+    Mutation::statement(
+        "a failed job fails once too often",
+        Fault::Calm,
+        &[("jobs.attempt + wish.burns", "jobs.attempt + 2 * wish.burns")],
+    ),
+    Mutation::statement(
+        "keys of requests for the same work are dropped",
+        Fault::Calm,
+        &[(
+            "nullif(new.dedupe_key, '')",
+            "left(new.dedupe_key, 0) || new.id::text",
+        )],
+    ),
+    Mutation::statement(
+        "a request that meets a running job is swallowed",
+        Fault::Calm,
+        &[(
+            "update jobs set again = true where id = any($1)",
+            "update jobs set again = again where id = any($1)",
+        )],
+    ),
+    Mutation::statement(
+        "an Idempotency-Key is forgotten at once",
+        Fault::Calm,
+        &[("\"created_at\" < $", "\"created_at\" > $")],
+    ),
+    Mutation::statement(
+        "a claim takes any job of a lane",
+        Fault::Calm,
+        &[(
+            "order by o.id limit 1) = j.id)",
+            "order by o.id limit 1) is not null)",
+        )],
     ),
     Mutation {
         commit_later: Some(Duration::from_millis(400)),

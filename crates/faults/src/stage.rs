@@ -97,6 +97,8 @@ pub struct Stage {
     pub database: DatabaseConnection,
     /// Ends of processes that nobody asked for.
     pub died: Vec<String>,
+    /// Jobs here end processes.
+    pub mortal: bool,
     pub postgres: PostgresServer,
     pub redis: RedisServer,
     public_key: String,
@@ -125,6 +127,7 @@ impl Stage {
             client: Client::new(Vec::new(), String::new())?,
             seats: Vec::new(),
             died: Vec::new(),
+            mortal: false,
             public_key: String::new(),
             plan,
             abroad,
@@ -317,10 +320,12 @@ impl Stage {
             let id = process.id();
             self.abroad.forget(id);
             if !self.abroad.disturbed().contains(&id) {
-                let log = process.log().unwrap_or_default();
-                let last = log.lines().rev().take(3).collect::<Vec<_>>().join(" | ");
-                self.died
-                    .push(format!("{:?} ended by itself: {last}", seat.role));
+                if !self.mortal {
+                    let log = process.log().unwrap_or_default();
+                    let last = log.lines().rev().take(3).collect::<Vec<_>>().join(" | ");
+                    self.died
+                        .push(format!("{:?} ended by itself: {last}", seat.role));
+                }
                 // Whatever it held may be taken from it.
                 self.abroad.disturb(id);
             }
@@ -363,10 +368,32 @@ impl Stage {
             }
             ensure!(
                 Instant::now() < give_up,
-                "waited {within:?} in vain for: {what}"
+                "waited {within:?} in vain for {what}; {}",
+                self.complaints()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The last warnings of each process.
+    pub fn complaints(&self) -> String {
+        let mut all = Vec::new();
+        for seat in &self.seats {
+            let Some(process) = &seat.process else {
+                continue;
+            };
+            let log = process.log().unwrap_or_default();
+            let warnings = log
+                .lines()
+                .rev()
+                .filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            all.extend(
+                warnings
+                    .take(2)
+                    .map(|line| format!("{:?}: {line}", seat.role)),
+            );
+        }
+        all.join("; ")
     }
 
     /// Tends the fleet for a while.
@@ -443,7 +470,11 @@ fn text(value: &Value, field: &str) -> Result<String> {
     Ok(text.with_context(|| format!("no {field}"))?.to_owned())
 }
 
-fn port_of(url: &str) -> Result<u16> {
+/// The port in an address.
+///
+/// # Errors
+/// There is none.
+pub fn port_of(url: &str) -> Result<u16> {
     let after = url.rsplit_once(':').context("an address has a port")?.1;
     let digits = after.split('/').next().unwrap_or_default();
     digits.parse().context("an address has a port")

@@ -50,6 +50,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
             tokio::join!(client.ask(0, &key, &drills), client.ask(1, &key, &drills));
         first?;
         second?;
+        client.ask(0, &key, &drills).await?;
         one_key(&mut stage, round).await?;
         client
             .enqueue(&[Drill::new(3, step, calm.clone())], within)

@@ -9,7 +9,13 @@ use crate::{mutation::Mutation, outcome::Outcome};
 
 mod api_killed;
 mod calm;
+mod cut;
+mod drain;
 mod killed;
+mod poison;
+mod postgres;
+mod redis;
+mod rolling;
 mod zombie;
 
 /// What is done to the product.
@@ -27,6 +33,24 @@ pub enum Fault {
     KilledAtEnd,
     /// Worker stopped for twice the lease, also inside a transaction
     Zombie,
+    /// Redis flushed, killed, stalled, full
+    Redis,
+    /// Many due jobs, all workers down, then started
+    Drain,
+    /// PostgreSQL killed
+    PostgresKilled,
+    /// PostgreSQL stalled
+    PostgresStalled,
+    /// Connections to PostgreSQL terminated at random
+    Terminated,
+    /// PostgreSQL's disk full
+    DiskFull,
+    /// A worker cut from PostgreSQL
+    Cut,
+    /// Jobs that end their process
+    Poison,
+    /// One process after the other restarted under load
+    Rolling,
 }
 
 /// How a fault is done.
@@ -64,6 +88,15 @@ impl Fault {
             Self::KilledAbroad => Box::pin(killed::after_a_call_abroad(run)).await,
             Self::KilledAtEnd => Box::pin(killed::before_the_finish(run)).await,
             Self::Zombie => Box::pin(zombie::run(run)).await,
+            Self::Redis => Box::pin(redis::run(run)).await,
+            Self::Drain => Box::pin(drain::run(run)).await,
+            Self::PostgresKilled => Box::pin(postgres::killed(run)).await,
+            Self::PostgresStalled => Box::pin(postgres::stalled(run)).await,
+            Self::Terminated => Box::pin(postgres::terminated(run)).await,
+            Self::DiskFull => Box::pin(postgres::disk_full(run)).await,
+            Self::Cut => Box::pin(cut::run(run)).await,
+            Self::Poison => Box::pin(poison::run(run)).await,
+            Self::Rolling => Box::pin(rolling::run(run)).await,
         };
         outcome.map(|outcome| Outcome {
             took: began.elapsed(),

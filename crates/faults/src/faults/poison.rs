@@ -1,0 +1,85 @@
+//! Jobs that end the process they run in, among healthy ones: abort, a loop that never comes
+//! back, the stack used up, memory used up.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::Result;
+
+use super::Run;
+use crate::{
+    checker::{self, Allowed, Invariant},
+    client::{Drill, End},
+    outcome::Outcome,
+    stage::{Plan, Stage},
+    witness,
+};
+
+/// The issue's own bound.
+const DEATHS: usize = 4;
+/// Address space of a worker: it takes a quarter of it at rest.
+const ROOM: u64 = 4 * 1024 * 1024 * 1024;
+
+pub async fn run(run: Run) -> Result<Outcome> {
+    let room = format!("--as={ROOM}");
+    let plan = Plan {
+        workers: 4,
+        mutation: run.mutation,
+        worker_wrapper: vec![
+            "prlimit".to_owned(),
+            room,
+            "--core=0".to_owned(),
+            "--".to_owned(),
+        ],
+        ..Plan::default()
+    };
+    let mut stage = Stage::open(plan).await?;
+    stage.mortal = true;
+    let client = stage.client.clone();
+    let within = Duration::from_secs(20);
+    let kinds: &[&str] = if run.short {
+        &["abort"]
+    } else {
+        &["abort", "loop", "stack", "memory"]
+    };
+    let mut poisons = 0;
+    for round in 0..run.number(3, 1) {
+        let mut drills = Vec::new();
+        for kind in kinds {
+            drills.push(Drill {
+                end: End::Quarantined,
+                timeout_s: Some(2),
+                ..Drill::new(0, Duration::ZERO, Some(stage.abroad.calm())).with("poison", *kind)
+            });
+        }
+        poisons += drills.len();
+        client.enqueue(&drills, within).await?;
+        for _ in 0..run.number(20, 10) {
+            let step = Duration::from_millis(150 + 50 * round as u64);
+            let healthy = Drill::new(4, step, Some(stage.abroad.calm()));
+            client.enqueue(&[healthy], within).await?;
+            stage.run_for(Duration::from_millis(200)).await?;
+        }
+    }
+    stage.drain(Duration::from_secs(240)).await?;
+    let mut findings = checker::check(&stage, Allowed::default()).await?;
+    let mut runs: HashMap<_, usize> = HashMap::new();
+    for one in witness::moves(&stage.database).await? {
+        if one.state == "running" {
+            *runs.entry(one.job).or_default() += 1;
+        }
+    }
+    for ack in &stage.client.log().acks {
+        let deaths = runs.get(&ack.job).copied().unwrap_or(0);
+        if ack.end == End::Quarantined && deaths > DEATHS {
+            findings.say(
+                Invariant::Quarantine,
+                format!("{} ran {deaths} times", ack.job),
+            );
+        }
+    }
+    Ok(Outcome {
+        findings,
+        injections: poisons,
+        ..Outcome::new("poison jobs among healthy ones")
+    })
+}
