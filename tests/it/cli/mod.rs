@@ -1,6 +1,8 @@
 //! The `patchbay` binary as a person uses it: real processes, their output, their exit codes.
 
+mod browser;
 mod desk;
+mod keys;
 mod readme;
 mod starting;
 mod up;

@@ -96,6 +96,7 @@ mod tests {
             org: OrgId(Uuid::from_u128(1)),
             api_key: "pb_own".into(),
             pid: 1,
+            sandbox: None,
         };
         join(
             url,

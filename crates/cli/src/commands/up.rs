@@ -12,18 +12,14 @@ use clap::Args;
 use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::SystemClock,
-    config::{ClientId, ClientSecret, Config, Loaded, PublicUrl, Source},
+    config::{Config, Loaded, PublicUrl, Source},
     connection::Role,
     hints::{Hints, MemoryHints},
-    secret::Secret,
     store::{Store, StoreError},
     vault::Keyring,
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
-use patchbay_sandbox::{
-    Dataset, RunningSandbox, Sandbox, SandboxOptions,
-    square::{self, DEFAULT_TOKEN},
-};
+use patchbay_sandbox::{RunningSandbox, square::DEFAULT_TOKEN};
 use patchbay_scheduler::{Identity, SchedulerDeps};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +31,7 @@ use crate::{
     output::{self, Format},
     serve::{
         admin_port, background::Parts, database, keyring_watch::KeyringWatch, listen, outside,
-        readiness::Readiness, signals, vital_signs::VitalSigns, work,
+        readiness::Readiness, signals, stand_ins, vital_signs::VitalSigns, work,
     },
 };
 
@@ -76,7 +72,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         );
     }
     let sandbox = if arguments.sandbox {
-        Some(start_sandbox(&mut config, arguments.sandbox_data).await?)
+        Some(stand_ins::start(&mut config, arguments.sandbox_data).await?)
     } else {
         None
     };
@@ -96,7 +92,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
     if config.public_url.is_none() {
         config.public_url = PublicUrl::of_loopback(&url);
     }
-    let (instance, is_new) = instance(&store, &folder, &url).await?;
+    let (instance, is_new) = instance(&store, &folder, &url, sandbox.as_ref()).await?;
     let readiness = Readiness::default();
     admin_port::serve(&config, "up", &readiness, &stopping.stop).await?;
 
@@ -155,7 +151,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
     match format {
         Format::Json => output::say_json_line(&json!({
             "ready": true, "url": instance.url, "data_dir": folder.path(), "ready_ms": took.as_millis(),
-            "square": sandbox.as_ref().map(RunningSandbox::square_url),
+            "sandbox": sandbox.as_ref().map(RunningSandbox::base_url),
         }))?,
         Format::Text => output::say(&welcome(
             &instance,
@@ -175,36 +171,6 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
 async fn duties(deps: SchedulerDeps, stop: CancellationToken) -> Result<(), Infallible> {
     patchbay_scheduler::run(deps, stop).await;
     Ok(())
-}
-
-/// Starts the stand-in on a free loopback port, allows that address, and sends Square's
-/// calls there.
-async fn start_sandbox(config: &mut Config, data: Option<PathBuf>) -> Outcome<RunningSandbox> {
-    let options =
-        match data {
-            Some(path) => SandboxOptions::with(Dataset::from_csv(&path).map_err(|error| {
-                Stop::usage(format!("--sandbox-data {}: {error}", path.display()))
-            })?),
-            None => SandboxOptions::default(),
-        };
-    let sandbox = Sandbox::start(options).await.map_err(Stop::internal)?;
-    let url = sandbox.square_url().parse().map_err(Stop::internal)?;
-    config.provider_base_urls.0.insert("square".into(), url);
-    let ids = &mut config.oauth_client_ids.0;
-    ids.insert("square".into(), ClientId(square::oauth::CLIENT_ID.into()));
-    let secret = ClientSecret(Secret::new(square::oauth::CLIENT_SECRET));
-    config
-        .oauth_client_secrets
-        .0
-        .insert("square".into(), secret);
-    let loopback = sandbox
-        .address()
-        .ip()
-        .to_string()
-        .parse()
-        .map_err(Stop::internal)?;
-    config.outbound_allow.0.push(loopback);
-    Ok(sandbox)
 }
 
 /// The keyring of the settings, or the data folder's own, made at the first start.
@@ -233,9 +199,14 @@ fn keyring(config: &Config, folder: &DataFolder) -> Outcome<(PathBuf, Keyring)> 
 
 /// The instance file, and whether its owner key is new: made at the first start, or when
 /// the file is gone (the database has only the key's hash).
-async fn instance(store: &Store, folder: &DataFolder, url: &str) -> Outcome<(InstanceFile, bool)> {
+async fn instance(
+    store: &Store,
+    folder: &DataFolder,
+    url: &str,
+    sandbox: Option<&RunningSandbox>,
+) -> Outcome<(InstanceFile, bool)> {
     let known = InstanceFile::read(folder.path())?;
-    let (instance, is_new) = match known {
+    let (mut instance, is_new) = match known {
         Some(instance) if store.authenticate(&instance.api_key).await?.is_some() => (
             InstanceFile {
                 url: url.to_owned(),
@@ -246,6 +217,7 @@ async fn instance(store: &Store, folder: &DataFolder, url: &str) -> Outcome<(Ins
         ),
         Some(_) | None => (first_key(store, url).await?, true),
     };
+    instance.sandbox = sandbox.map(RunningSandbox::base_url);
     instance.write(folder.path())?;
     Ok((instance, is_new))
 }
@@ -266,6 +238,7 @@ async fn first_key(store: &Store, url: &str) -> Outcome<InstanceFile> {
         org: org.id,
         api_key: secret.expose().to_owned(),
         pid: std::process::id(),
+        sandbox: None,
     })
 }
 
@@ -295,8 +268,9 @@ fn welcome(
     ];
     if let Some(sandbox) = sandbox {
         lines.push(format!(
-            "  Square   a stand-in at {}, access token {DEFAULT_TOKEN}",
-            sandbox.square_url()
+            "  Sandbox  stand-ins of {} at {}",
+            sandbox.urls().map(|(provider, _)| provider).join(", "),
+            sandbox.base_url()
         ));
         lines.push("\nConnect it from another terminal:".to_owned());
         if is_told {

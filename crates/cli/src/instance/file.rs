@@ -23,6 +23,9 @@ pub struct InstanceFile {
     pub api_key: String,
     /// The process that answers, or answered last.
     pub pid: u32,
+    /// Where its stand-ins answer, when it was started with any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
 }
 
 impl std::fmt::Debug for InstanceFile {
@@ -75,6 +78,7 @@ mod tests {
             org: OrgId(Uuid::from_u128(1)),
             api_key: "pb_secret".into(),
             pid: 7,
+            sandbox: None,
         }
     }
 
