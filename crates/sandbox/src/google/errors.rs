@@ -14,31 +14,31 @@ use crate::faults::Refusal;
 #[derive(Debug)]
 pub(crate) struct GoogleError {
     status: StatusCode,
-    message: String,
+    message: Box<str>,
     domain: &'static str,
-    reason: String,
+    reason: Box<str>,
     /// What is wrong: name, and where it stands.
-    location: Option<(String, &'static str)>,
+    location: Option<(Box<str>, &'static str)>,
     /// As newer parts of Google's APIs name the status.
     rpc_status: Option<&'static str>,
 }
 
 impl GoogleError {
-    pub fn new(status: StatusCode, reason: &str, message: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, reason: &str, message: impl Into<Box<str>>) -> Self {
         Self {
             status,
             message: message.into(),
             domain: "global",
-            reason: reason.to_owned(),
+            reason: reason.into(),
             location: None,
             rpc_status: None,
         }
     }
 
     /// 400 for a parameter.
-    pub fn parameter(name: &str, reason: &str, message: impl Into<String>) -> Self {
+    pub fn parameter(name: &str, reason: &str, message: impl Into<Box<str>>) -> Self {
         Self {
-            location: Some((name.to_owned(), "parameter")),
+            location: Some((name.into(), "parameter")),
             ..Self::new(StatusCode::BAD_REQUEST, reason, message)
         }
     }
@@ -50,7 +50,7 @@ impl GoogleError {
 
     pub fn file_not_found(id: &str) -> Self {
         Self {
-            location: Some(("fileId".to_owned(), "parameter")),
+            location: Some(("fileId".into(), "parameter")),
             ..Self::new(
                 StatusCode::NOT_FOUND,
                 "notFound",
@@ -59,14 +59,14 @@ impl GoogleError {
         }
     }
 
-    pub fn forbidden(reason: &str, message: impl Into<String>) -> Self {
+    pub fn forbidden(reason: &str, message: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, reason, message)
     }
 
     /// No credential came.
     pub fn login_required() -> Self {
         Self {
-            location: Some(("Authorization".to_owned(), "header")),
+            location: Some(("Authorization".into(), "header")),
             rpc_status: Some("UNAUTHENTICATED"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
@@ -80,7 +80,7 @@ impl GoogleError {
     /// The credential opens nothing; Google does not say whether it expired or was revoked.
     pub fn invalid_credentials() -> Self {
         Self {
-            location: Some(("Authorization".to_owned(), "header")),
+            location: Some(("Authorization".into(), "header")),
             rpc_status: Some("UNAUTHENTICATED"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
@@ -115,7 +115,7 @@ impl IntoResponse for GoogleError {
             "message": self.message, "domain": self.domain, "reason": self.reason,
         });
         if let Some((location, kind)) = self.location {
-            entry["location"] = location.into();
+            entry["location"] = (*location).into();
             entry["locationType"] = kind.into();
         }
         let mut error = json!({
@@ -124,7 +124,7 @@ impl IntoResponse for GoogleError {
         if let Some(status) = self.rpc_status {
             error["status"] = status.into();
         }
-        if self.reason == "insufficientPermissions" {
+        if &*self.reason == "insufficientPermissions" {
             error["details"] = json!([{
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",
                 "reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT",

@@ -60,7 +60,7 @@ pub(super) fn channels(team: &str) -> Vec<Channel> {
                     _ => Kind::Public,
                 },
                 is_archived: number % 10 == 3,
-                is_member: number % 5 == 0,
+                is_member: number.is_multiple_of(5),
                 members: (number * 7 % 40) as u64 + 1,
                 created: 1_700_000_000 + 3600 * i64::try_from(number).unwrap_or_default(),
             });
