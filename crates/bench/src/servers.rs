@@ -100,6 +100,11 @@ impl Postgres {
         ])
     }
 
+    /// The same, noting the moment of every commit.
+    pub fn start_dating_commits() -> Result<Self> {
+        Self::start_with(&["track_commit_timestamp=on"])
+    }
+
     fn start_with(more: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("patchbay-bench-postgres-")

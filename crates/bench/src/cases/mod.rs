@@ -11,6 +11,7 @@ mod drain;
 mod fairness;
 mod killed;
 mod pickup;
+mod schedules;
 mod sync;
 mod up;
 
@@ -29,18 +30,21 @@ pub enum Case {
     Sync,
     /// A worker killed: until its jobs run again
     Killed,
+    /// Schedules by the hundred thousand: lag, rows read, a backlog
+    Schedules,
     /// The whole product in one process
     Up,
 }
 
 impl Case {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Drain,
         Self::Carrier,
         Self::Pickup,
         Self::Fairness,
         Self::Sync,
         Self::Killed,
+        Self::Schedules,
         Self::Up,
     ];
 
@@ -53,6 +57,7 @@ impl Case {
             Self::Fairness => "fairness",
             Self::Sync => "sync",
             Self::Killed => "killed",
+            Self::Schedules => "schedules",
             Self::Up => "up",
         }
     }
@@ -67,6 +72,7 @@ impl Case {
             Self::Fairness => fairness::run(bench).await,
             Self::Sync => sync::run(bench).await,
             Self::Killed => killed::run(bench).await,
+            Self::Schedules => schedules::run(bench).await,
             Self::Up => up::run(bench).await,
         }
     }
