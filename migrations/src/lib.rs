@@ -5,7 +5,7 @@
 //! Nothing here may depend on another crate of ours.
 
 pub use sea_orm_migration::MigratorTrait;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::TransactionTrait};
 
 mod m20261120_000001_base;
 mod m20261120_000002_consent;
@@ -27,6 +27,33 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000004_schedules::Migration),
             Box::new(m20261120_000005_health::Migration),
         ]
+    }
+
+    /// On SQLite in one transaction, and so on one connection. A connection that read the
+    /// tables between two migrations would not know the columns of the second, and SQLite
+    /// takes an unknown name in double quotes for a text: a row written through it would
+    /// come back without them.
+    async fn up<'c, C>(db: C, steps: Option<u32>) -> Result<(), DbErr>
+    where
+        C: IntoSchemaManagerConnection<'c>,
+    {
+        let db = db.into_database_executor();
+        if db.get_database_backend() != sea_orm::DatabaseBackend::Sqlite {
+            return Listed::up(db, steps).await;
+        }
+        let transaction = db.begin().await?;
+        Listed::up(&transaction, steps).await?;
+        transaction.commit().await
+    }
+}
+
+/// The same list, applied as the library does it.
+struct Listed;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Listed {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        Migrator::migrations()
     }
 }
 
