@@ -14,6 +14,7 @@ mod cli;
 mod consent;
 mod fleet;
 mod harness;
+mod health;
 mod refresh;
 mod source_tree;
 mod sync;

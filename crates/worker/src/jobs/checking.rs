@@ -6,14 +6,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use patchbay_core::{
     connection::ConnectionStatus,
+    entities::connection,
     failure::FailureKind,
     ids::{ConnectionId, OrgId},
-    job::{JobError, Next},
-    job_args::CheckReason,
+    job::{Enqueued, JobError, JobKind, NewJob, Next, Queue},
+    job_args::{CheckReason, HealthCheckArgs},
     progress::Progress,
-    store::health::CheckResult,
+    store::{health::CheckResult, jobs::Due},
 };
 use patchbay_providers::{Account, ProviderError};
+use sea_orm::DatabaseTransaction;
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -24,6 +26,48 @@ use crate::{context::Context, run::JobRun};
 
 /// A provider that has not answered by then has failed the check.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The longest that a check asked for by a job may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Enqueues a check of a connection that works as far as is known, in the caller's
+/// transaction; one that waits already will do. Hint it after the commit.
+///
+/// # Errors
+/// The database.
+pub(super) async fn soon(
+    ctx: &Context,
+    tx: &DatabaseTransaction,
+    row: &connection::Model,
+) -> Result<Option<Due>, JobError> {
+    if row.status != ConnectionStatus::Active {
+        return Ok(None);
+    }
+    let args = HealthCheckArgs {
+        reason: CheckReason::Auto,
+    };
+    let check = NewJob {
+        connection: Some(row.id),
+        args: serde_json::to_value(args).expect("an enum is JSON"),
+        max_attempts: 1,
+        timeout: CHECK_TIMEOUT,
+        dedupe_key: Some(format!("{}:check", row.id)),
+        ..NewJob::new(
+            Some(row.org_id),
+            JobKind::HealthCheck,
+            Queue::Maintenance,
+            "system",
+        )
+    };
+    let enqueued = ctx.store.jobs().enqueue(tx, vec![check]).await?;
+    Ok(enqueued.first().and_then(|enqueued| match enqueued {
+        Enqueued::New(job) => Some(Due {
+            job: job.id,
+            turn: row.org_id,
+        }),
+        Enqueued::Waiting(_) | Enqueued::Again(_) => None,
+    }))
+}
 
 /// What asking came to.
 pub(super) enum Asked {

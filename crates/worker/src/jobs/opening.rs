@@ -8,7 +8,7 @@ use patchbay_core::{
     failure::{Failure, FailureKind},
     hints::Signal,
     ids::{ConnectionId, CredentialId, OrgId},
-    job::{JobError, Next},
+    job::{JobError, JobKind, Next},
     secret::SecretFields,
     store::events::NewEvent,
     vault::VaultError,
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use super::{checking, connection_test::hint};
 use crate::{context::Context, refresh::RefreshError, run::JobRun};
 
 /// A connection with its provider, ready for work.
@@ -304,10 +305,16 @@ impl Opened {
         failure: &Failure,
     ) -> Result<(), JobError> {
         let (tx, row) = run.begin_fenced_on(self.row.org_id, self.row.id).await?;
+        let mut check = None;
         if let Some(row) = row {
             ctx.store.note_failure(&tx, &row, failure, None).await?;
+            // Was it this work, or is it the connection? A test has just asked that.
+            if run.job.kind != JobKind::ConnectionTest {
+                check = checking::soon(ctx, &tx, &row).await?;
+            }
         }
         tx.commit().await?;
+        hint(ctx, check.as_slice()).await;
         signal(run, ctx, &self.row).await;
         Ok(())
     }
