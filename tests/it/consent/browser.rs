@@ -7,7 +7,11 @@ use axum::{
     body::Body,
     http::{HeaderMap, Request, StatusCode},
 };
-use patchbay_core::outbound::{AddressPolicy, Method, Outbound, OutboundConfig, OutboundRequest};
+use patchbay_core::outbound::{
+    AddressPolicy, Method, Outbound, OutboundConfig, OutboundRequest,
+    header::{COOKIE, HeaderValue},
+};
+use url::Url;
 
 use super::desk::{Desk, Said};
 
@@ -15,6 +19,8 @@ pub struct Browser<'d> {
     desk: &'d Desk,
     /// Name and value, as this browser keeps them.
     pub cookies: BTreeMap<String, String>,
+    /// Those of the provider's pages.
+    theirs: BTreeMap<String, String>,
     /// Headers it sends besides.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -24,24 +30,30 @@ impl<'d> Browser<'d> {
         Self {
             desk,
             cookies: BTreeMap::new(),
+            theirs: BTreeMap::new(),
             headers: Vec::new(),
         }
     }
 
     /// One request; a redirect is not followed.
     pub async fn get(&mut self, address: &str) -> Said {
-        let said = match path_of_ours(address) {
-            Some(path) => self.ours(&path).await,
-            None => theirs(address).await,
+        let path = path_of_ours(address);
+        let said = match &path {
+            Some(path) => self.ours(path).await,
+            None => theirs(address, &self.theirs).await,
+        };
+        let jar = match path {
+            Some(_) => &mut self.cookies,
+            None => &mut self.theirs,
         };
         for line in said.headers.get_all("set-cookie") {
             let line = line.to_str().unwrap();
             let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
             let (name, value) = pair.split_once('=').unwrap();
-            if attributes.contains("Max-Age=0") {
-                self.cookies.remove(name);
+            if attributes.contains("Max-Age=0") || attributes.contains("expires=Thu, 01 Jan 1970") {
+                jar.remove(name);
             } else {
-                self.cookies.insert(name.into(), value.into());
+                jar.insert(name.into(), value.into());
             }
         }
         said
@@ -49,13 +61,8 @@ impl<'d> Browser<'d> {
 
     async fn ours(&self, path: &str) -> Said {
         let mut request = Request::builder().uri(path);
-        let cookies: Vec<String> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        if !cookies.is_empty() {
-            request = request.header("cookie", cookies.join("; "));
+        if !self.cookies.is_empty() {
+            request = request.header("cookie", line(&self.cookies));
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);
@@ -74,7 +81,8 @@ impl<'d> Browser<'d> {
             if !said.status.is_redirection() {
                 return Followed { address, said };
             }
-            address = said.header("location").to_owned();
+            let here: Url = address.parse().unwrap();
+            address = here.join(said.header("location")).unwrap().into();
         }
         let said = Said {
             status: StatusCode::OK,
@@ -113,7 +121,16 @@ fn path_of_ours(address: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-async fn theirs(address: &str) -> Said {
+/// `Cookie` of a jar.
+fn line(jar: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = jar
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join("; ")
+}
+
+async fn theirs(address: &str, jar: &BTreeMap<String, String>) -> Said {
     let policy = AddressPolicy {
         allow: vec!["127.0.0.0/8".parse().unwrap()],
     };
@@ -122,7 +139,10 @@ async fn theirs(address: &str) -> Said {
         ..OutboundConfig::default()
     })
     .unwrap();
-    let request = OutboundRequest::new(Method::GET, address.parse().unwrap());
+    let mut request = OutboundRequest::new(Method::GET, address.parse().unwrap());
+    if !jar.is_empty() {
+        request = request.header(COOKIE, HeaderValue::try_from(line(jar)).unwrap());
+    }
     let answer = outbound.send(request).await.unwrap();
     Said {
         status: answer.status,

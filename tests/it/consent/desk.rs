@@ -94,8 +94,11 @@ impl Plan {
 
     /// Square's API and token endpoint at another address.
     pub fn square_at(mut self, url: String) -> Self {
-        self.registry =
-            Box::new(move |registry| registry.with_base_url("square", url.parse().unwrap()).unwrap());
+        self.registry = Box::new(move |registry| {
+            registry
+                .with_base_url("square", url.parse().unwrap())
+                .unwrap()
+        });
         self
     }
 }
@@ -279,6 +282,11 @@ impl Desk {
         self.call(&self.key, Method::POST, path, Some(body)).await
     }
 
+    pub async fn post_to(&self, connection: &str, what: &str, body: Value) -> Said {
+        self.post(&format!("/connections/{connection}/{what}"), body)
+            .await
+    }
+
     /// Asks for a consent; its id and the address to open.
     pub async fn ask(&self, provider: &str, body: Value) -> (String, String) {
         let asked = self.post(&format!("/authorize/{provider}"), body).await;
@@ -330,6 +338,19 @@ impl Desk {
         usize::try_from(jobs.count(self.ctx.store.db()).await.unwrap()).unwrap()
     }
 
+    /// Whether a text stands anywhere in the database in clear (SQLite).
+    pub async fn holds(&self, text: &str) -> bool {
+        let Kept::Sqlite { _folder: folder } = &self._database else {
+            panic!("a file is read");
+        };
+        std::fs::read_dir(folder.path()).unwrap().any(|entry| {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
+    }
+
     /// The opened secret fields of a connection's credential.
     pub async fn secret(&self, connection: &str) -> BTreeMap<String, Secret> {
         let id: ConnectionId = connection.parse().unwrap();
@@ -373,6 +394,10 @@ fn clients() -> BTreeMap<String, OauthClient> {
             "google_drive".to_owned(),
             client(google::oauth::CLIENT_ID, google::oauth::CLIENT_SECRET),
         ),
+        (
+            "testbed".to_owned(),
+            client("patchbay", "a-secret-of-the-deployment"),
+        ),
     ]
     .into()
 }
@@ -382,7 +407,10 @@ fn settings(more: &[(&'static str, String)]) -> ConsentSettings {
     for (key, client) in clients() {
         flags.push((format!("oauth.{key}.client_id"), client.id));
     }
-    flags.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    flags.extend(
+        more.iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone())),
+    );
     let inputs = Inputs {
         flags,
         ..Inputs::default()

@@ -20,7 +20,9 @@ async fn square_is_connected(plan: Plan) {
 
     let consent = desk.consent(&id).await;
     assert_eq!(consent["status"], "connected", "{consent:#}");
-    let connection = desk.connection(consent["connection_id"].as_str().unwrap()).await;
+    let connection = desk
+        .connection(consent["connection_id"].as_str().unwrap())
+        .await;
     assert_eq!(connection["status"], "active", "{connection:#}");
     assert_eq!(connection["name"], "Till");
     let secret = desk.secret(connection["id"].as_str().unwrap()).await;

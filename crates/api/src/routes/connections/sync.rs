@@ -14,6 +14,7 @@ use patchbay_core::{
     store::events::NewEvent,
 };
 use patchbay_providers::{Manifest, Mode, PullMode, Stream, SyncArgs};
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -84,7 +85,7 @@ pub struct SyncJobs {
         (status = 200, description = "All have ended within `wait`", body = SyncJobs),
         (status = 202, body = SyncJobs),
         (status = 404, body = ProblemBody),
-        (status = 409, description = "The connection is pending, disabled or disconnected", body = ProblemBody),
+        (status = 409, description = "The connection is pending, disabled or disconnected, or has not granted the scopes of a stream", body = ProblemBody),
         (status = 422, description = "Every wrong field", body = ProblemBody),
     ),
 )]
@@ -109,6 +110,8 @@ pub async fn sync(
             let manifest = tested::manifest_of(&api, &row)?;
             let wanted = Wanted::of(&body, faults, manifest, &row, api.store.clock().now())?;
             let parks = refuse_or_park(&row)?;
+            let granted = granted(&api, &tx, &row).await?;
+            let wanted = wanted.within(granted.as_deref(), body.streams.is_some(), manifest)?;
             let new = wanted.jobs(&caller, id);
             let enqueued = api.store.jobs().enqueue(&tx, new).await?;
             if parks {
@@ -159,6 +162,17 @@ fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
     }
 }
 
+/// What the account granted; `None` where a person gave the credential, or nothing is said of it.
+async fn granted(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    row: &connection::Model,
+) -> Result<Option<Vec<String>>, Problem> {
+    let credential = api.store.current_credential(tx, row.org_id, row.id).await?;
+    let scopes = credential.and_then(|credential| credential.scopes);
+    Ok(scopes.and_then(|scopes| serde_json::from_value(scopes).ok()))
+}
+
 /// A request that fits the manifest.
 struct Wanted<'a> {
     streams: Vec<&'a Stream>,
@@ -202,6 +216,38 @@ impl<'a> Wanted<'a> {
             pull,
             name,
         })
+    }
+
+    /// Without the streams whose scopes were not granted; a request that names one is refused.
+    fn within(
+        mut self,
+        granted: Option<&[String]>,
+        is_named: bool,
+        manifest: &Manifest,
+    ) -> Result<Self, Problem> {
+        let Some(granted) = granted else {
+            return Ok(self);
+        };
+        let is_granted = |scope: &&String| granted.contains(scope);
+        let (able, lacking): (Vec<&Stream>, Vec<&Stream>) = self
+            .streams
+            .into_iter()
+            .partition(|stream| stream.scopes.iter().all(|scope| is_granted(&scope)));
+        if !lacking.is_empty() && (is_named || able.is_empty()) {
+            let lacks = lacking.iter().map(|stream| {
+                let missing = stream.scopes.iter().filter(|scope| !is_granted(scope));
+                let missing: Vec<&str> = missing.map(String::as_str).collect();
+                format!("`{}` needs {}", stream.key, missing.join(" and "))
+            });
+            let detail = format!(
+                "The account did not grant what this needs: {}. Connect it again (POST authorize/{}) and grant that.",
+                lacks.collect::<Vec<_>>().join("; "),
+                manifest.key
+            );
+            return Err(Problem::new(Kind::ScopeMissing, detail));
+        }
+        self.streams = able;
+        Ok(self)
     }
 
     fn jobs(&self, caller: &Caller, connection: ConnectionId) -> Vec<NewJob> {
