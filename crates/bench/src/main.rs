@@ -13,6 +13,7 @@ mod cases;
 mod measure;
 mod peers;
 mod product;
+mod refresher;
 mod servers;
 mod starts;
 mod table;
@@ -51,6 +52,9 @@ enum Part {
     /// A worker process
     #[command(hide = true)]
     Worker(worker::Arguments),
+    /// Callers of one credential
+    #[command(hide = true)]
+    Refresher(refresher::Arguments),
     /// A stand-in for Square
     #[command(hide = true)]
     Sandbox(patchbay_sandbox::SandboxArgs),
@@ -94,6 +98,10 @@ fn start() -> Result<ExitCode> {
         match cli.part {
             Some(Part::Worker(arguments)) => {
                 worker::run(arguments).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(Part::Refresher(arguments)) => {
+                refresher::run(arguments).await?;
                 Ok(ExitCode::SUCCESS)
             }
             Some(Part::Sandbox(arguments)) => {

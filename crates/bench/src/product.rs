@@ -200,6 +200,11 @@ async fn open_hints(store: &Store, redis: Option<&str>) -> Result<Arc<dyn Hints>
     Ok(Arc::new(hints))
 }
 
+/// The providers, Etsy at a stand-in.
+pub fn etsy_at(url: &str) -> Result<Registry> {
+    Ok(Registry::builtin().with_base_url("etsy", url.parse()?)?)
+}
+
 /// A worker process's parts.
 pub struct WorkerParts {
     pub deps: WorkerDeps,

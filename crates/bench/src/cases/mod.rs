@@ -9,11 +9,14 @@ use crate::{Bench, table::Report};
 mod carrier;
 mod drain;
 mod fairness;
+mod health;
 mod killed;
 mod pickup;
+mod refresh;
 mod schedules;
 mod sync;
 mod up;
+mod vault;
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,23 +31,32 @@ pub enum Case {
     Fairness,
     /// A catalog of 200,000 objects pulled into the database
     Sync,
+    /// Health checks by the clock: scheduler, worker, what a check costs
+    Health,
     /// A worker killed: until its jobs run again
     Killed,
     /// Schedules by the hundred thousand: lag, rows read, a backlog
     Schedules,
+    /// Credentials read, and re-encrypted meanwhile
+    Vault,
+    /// One expired credential, wanted by many at one moment
+    Refresh,
     /// The whole product in one process
     Up,
 }
 
 impl Case {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Drain,
         Self::Carrier,
         Self::Pickup,
         Self::Fairness,
         Self::Sync,
+        Self::Health,
         Self::Killed,
         Self::Schedules,
+        Self::Vault,
+        Self::Refresh,
         Self::Up,
     ];
 
@@ -56,8 +68,11 @@ impl Case {
             Self::Pickup => "pickup",
             Self::Fairness => "fairness",
             Self::Sync => "sync",
+            Self::Health => "health",
             Self::Killed => "killed",
             Self::Schedules => "schedules",
+            Self::Vault => "vault",
+            Self::Refresh => "refresh",
             Self::Up => "up",
         }
     }
@@ -71,8 +86,11 @@ impl Case {
             Self::Pickup => pickup::run(bench).await,
             Self::Fairness => fairness::run(bench).await,
             Self::Sync => sync::run(bench).await,
+            Self::Health => health::run(bench).await,
             Self::Killed => killed::run(bench).await,
             Self::Schedules => schedules::run(bench).await,
+            Self::Vault => vault::run(bench).await,
+            Self::Refresh => refresh::run(bench).await,
             Self::Up => up::run(bench).await,
         }
     }
