@@ -379,6 +379,21 @@ impl Evidence {
         }
     }
 
+    /// The key of each job that has one: as it was asked for, or as a successor's row says it.
+    fn keys(&self) -> HashMap<Uuid, &str> {
+        let rows = self.rows.values().filter_map(|row| {
+            // The API puts the org before it.
+            let (_, key) = row.key.as_deref()?.split_once(':')?;
+            Some((row.id, key))
+        });
+        let asked = self
+            .log
+            .acks
+            .iter()
+            .filter_map(|ack| Some((ack.job, ack.key.as_deref()?)));
+        rows.chain(asked).collect()
+    }
+
     fn requests(&self, findings: &mut Findings) {
         let acknowledged = self.acknowledged();
         for row in self.rows.values() {
@@ -388,10 +403,20 @@ impl Evidence {
                 findings.say(Invariant::Doubled, what);
             }
         }
+        let mut answers: HashMap<&(String, usize), Uuid> = HashMap::new();
+        for ack in &self.log.acks {
+            let first = *answers.entry(&ack.request).or_insert(ack.job);
+            if first != ack.job {
+                let what = format!("one request made {first} and {}", ack.job);
+                findings.say(Invariant::Doubled, what);
+            }
+        }
+        let keys = self.keys();
         let mut open: HashMap<&str, HashSet<Uuid>> = HashMap::new();
         for one in &self.moves {
-            let key = self.rows.get(&one.job).and_then(|row| row.key.as_deref());
-            let Some(key) = key else { continue };
+            let Some(key) = keys.get(&one.job).copied() else {
+                continue;
+            };
             let jobs = open.entry(key).or_default();
             if ["queued", "parked", "running"].contains(&one.state.as_str()) {
                 jobs.insert(one.job);
@@ -403,12 +428,14 @@ impl Evidence {
                 jobs.remove(&one.job);
             }
         }
-        for ack in self.log.acks.iter().filter(|ack| ack.key.is_some()) {
-            let key = self.rows.get(&ack.job).and_then(|row| row.key.as_deref());
+        for ack in &self.log.acks {
+            let Some(key) = ack.key.as_deref() else {
+                continue;
+            };
             let served = self.calls.iter().any(|call| {
                 call.place == Place::Begin
                     && call.at >= ack.asked
-                    && self.rows.get(&call.job).and_then(|row| row.key.as_deref()) == key
+                    && keys.get(&call.job).is_some_and(|known| *known == key)
             });
             if !served {
                 findings.say(Invariant::Swallowed, format!("{ack:?}"));

@@ -76,6 +76,8 @@ pub struct Ack {
     pub end: End,
     pub steps: i64,
     pub key: Option<String>,
+    /// The request's `Idempotency-Key`, and which job of it this is.
+    pub request: (String, usize),
     /// `new`, `waiting` or `again`; a repeat of a request does not say.
     pub outcome: Option<String>,
     pub asked: Instant,
@@ -199,6 +201,7 @@ impl Client {
                 end: drill.end,
                 steps: drill.steps,
                 key: drill.dedupe_key.clone(),
+                request: (key.to_owned(), place),
                 outcome: answer.outcomes.get(place).cloned(),
                 asked,
                 acknowledged,

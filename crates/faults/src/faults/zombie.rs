@@ -24,7 +24,7 @@ const AGAIN_WITHIN: Duration = Duration::from_secs(8);
 
 pub async fn run(run: Run) -> Result<Outcome> {
     let plan = Plan {
-        workers: run.number(WORKERS, 4),
+        workers: run.number(WORKERS, 5),
         slots: 1,
         mutation: run.mutation,
         ..Plan::default()
