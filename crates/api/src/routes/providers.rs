@@ -31,10 +31,15 @@ pub struct ProviderView {
     exclusive: bool,
     /// What a business notices when the connection fails.
     impact: String,
-    /// How an account is opened: `kind`, `pkce`, `scopes`.
+    /// How one connects: `credential` (sent with `POST connections`), `consent` (begun with
+    /// `POST authorize/{key}`), or either.
+    ways: Vec<&'static str>,
+    /// How an account is opened: `kind`, `pkce`, `scopes`, and of a consent `oauth`, which
+    /// says in `setup` where its OAuth client is made.
     #[schema(value_type = Object)]
     auth: Value,
-    /// JSON Schema of `config` and `credential` together; fields with `x-secret` belong into `credential`.
+    /// JSON Schema of `config` and `credential` together; fields with `x-secret` belong into
+    /// `credential`. A consent takes the others.
     #[schema(value_type = Object)]
     config: Value,
     /// What a connection may do; each can be switched off.
@@ -43,7 +48,7 @@ pub struct ProviderView {
     /// What can be synced, and in which modes.
     #[schema(value_type = Vec<Object>)]
     streams: Value,
-    /// What can be done at the provider.
+    /// What can be done at the provider, each with the JSON Schema of its `input`.
     #[schema(value_type = Vec<Object>)]
     actions: Value,
     /// How fast the provider may be called.
@@ -61,6 +66,13 @@ impl ProviderView {
             docs: manifest.docs.to_string(),
             exclusive: manifest.exclusive,
             impact: manifest.impact.clone(),
+            ways: [
+                manifest.takes_credential().then_some("credential"),
+                manifest.takes_consent().then_some("consent"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             auth: json(&manifest.auth),
             config: json(&manifest.config),
             capabilities: json(&manifest.capabilities),

@@ -27,6 +27,9 @@ struct Provider {
     label: String,
     category: String,
     description: String,
+    /// `credential`, `consent`.
+    #[serde(default)]
+    ways: Vec<String>,
     streams: Vec<Stream>,
     #[serde(default)]
     config: Value,
@@ -66,11 +69,12 @@ fn list(answer: &Answer<Providers>, format: Format) -> Outcome {
             provider.key.clone(),
             provider.label.clone(),
             provider.category.clone(),
+            provider.ways.join(", "),
             provider.streams(),
         ]
     };
     output::say(&output::table(
-        ["PROVIDER", "NAME", "CATEGORY", "STREAMS"],
+        ["PROVIDER", "NAME", "CATEGORY", "CONNECT BY", "STREAMS"],
         &answer.view.data.iter().map(row).collect::<Vec<_>>(),
     ))
 }
@@ -86,6 +90,7 @@ fn show(answer: &Answer<Provider>, format: Format) -> Outcome {
             provider.label, provider.key, provider.category
         ),
         provider.description.clone(),
+        format!("Connect by: {}", provider.ways.join(" or ")),
         format!("Streams: {}", provider.streams()),
         String::new(),
     ];

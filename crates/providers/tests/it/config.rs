@@ -103,6 +103,34 @@ fn the_environment_chooses_the_host_that_may_see_the_token() {
 }
 
 #[test]
+fn a_provider_of_consents_takes_no_credential_by_hand() {
+    let registry = Registry::builtin();
+    let drive = registry
+        .get("google_drive")
+        .expect("it is there")
+        .manifest();
+    for given in [secret(&[]), secret(&[("access_token", "t0ken")])] {
+        let errors = drive.check(&json!({}), &given).expect_err("refused");
+        assert_eq!(errors[0].pointer, "/secret");
+        assert!(errors[0].message.contains("by consent"), "{errors:?}");
+    }
+    assert_eq!(
+        drive.check_config(&json!({})),
+        Ok(json!({ "shared_drives": true }))
+    );
+    assert!(
+        drive
+            .check_config(&json!({ "shared_drives": "yes" }))
+            .is_err()
+    );
+    // Square has both ways in.
+    let square = square();
+    assert!(square.manifest().takes_credential() && square.manifest().takes_consent());
+    let config = square.manifest().check_config(&json!({}));
+    assert_eq!(config, Ok(json!({ "environment": "production" })));
+}
+
+#[test]
 fn the_gallery_shows_a_json_schema_that_marks_the_secret() {
     let shown = serde_json::to_value(square().manifest()).expect("serializes");
     assert_eq!(shown["config"]["type"], "object");
@@ -163,6 +191,56 @@ fn a_manifest_that_contradicts_itself_is_refused_with_the_reason() {
             "is not asked for",
         ),
         ("impact = ", "impakt = ", "unknown field"),
+        (
+            "kind = \"access_token\"",
+            "kind = \"oauth\"",
+            "contradict each other",
+        ),
+        (
+            "authorize = \"{base}/oauth2/authorize\"",
+            "authorize = \"http://connect.squareup.com/oauth2/authorize\"",
+            "is not https",
+        ),
+        (
+            "token = \"{base}/oauth2/token\"",
+            "token = \"{base}/{shop}/token\"",
+            "`shop` in",
+        ),
+        (
+            "token = \"{base}/oauth2/token\"",
+            "token = \"https://{location_ids}/token\"",
+            "must be a text with a pattern",
+        ),
+        (
+            "consent_parameters = { session = \"false\" }",
+            "consent_parameters = { state = \"x\" }",
+            "belongs to the flow",
+        ),
+        (
+            "client = \"body\"",
+            "client = \"body\"\nauthorize_parameters = { redirect_uri = \"x\" }",
+            "belongs to the flow",
+        ),
+        (
+            "client = \"body\"",
+            "client = \"body\"\nissuer_advertised = true",
+            "none is named",
+        ),
+        (
+            "later = [\"too_many_requests\", \"RATE_LIMITED\"]",
+            "later = [\"UNAUTHORIZED\"]",
+            "listed twice",
+        ),
+        (
+            "{ \"Square-Version\" = \"2025-08-20\" }",
+            "{ \"Square Version\" = \"x\" }",
+            "is malformed",
+        ),
+        (
+            "maxLength = 1024",
+            "maxLength = 1024\npattern = \"a+\"",
+            "goes from `^` to `$`",
+        ),
     ] {
         assert!(good.contains(from), "{from}");
         let error = Manifest::parse(&good.replacen(from, to, 1)).expect_err(reason);

@@ -6,18 +6,11 @@ use patchbay_core::{
     clock::{Clock, SystemClock},
     failure::FailureKind,
 };
-use patchbay_providers::{Mode, Provider, PullMode, Registry, Stream};
+use patchbay_providers::{Mode, PullMode, Registry, Stream};
 use patchbay_sandbox::{Effect, Fault};
 use serde_json::json;
 
 use crate::stand_in::{StandIn, run};
-
-async fn stand_in(provider: &dyn Provider) -> StandIn {
-    match provider.manifest().key.as_str() {
-        "square" => StandIn::small().await,
-        other => panic!("provider {other} has no stand-in"),
-    }
-}
 
 fn asked(mode: Mode) -> PullMode {
     let to = SystemClock.now();
@@ -34,7 +27,7 @@ fn asked(mode: Mode) -> PullMode {
 #[tokio::test]
 async fn every_provider_tells_whose_account_it_opened() {
     for provider in Registry::builtin().all() {
-        let at = stand_in(&**provider).await;
+        let at = StandIn::of(&**provider).await;
         let account = provider.test(&at.session()).await.expect("an account");
         assert!(
             !account.key.is_empty() && !account.name.is_empty(),
@@ -48,10 +41,60 @@ async fn every_provider_tells_whose_account_it_opened() {
     }
 }
 
+/// What every test of an account answers to a fault of the provider's.
+#[tokio::test]
+async fn every_test_names_the_fault() {
+    for provider in Registry::builtin().all() {
+        let at = StandIn::of(&**provider).await;
+        for (effect, kind) in [
+            (Effect::ExpiredToken, FailureKind::Auth),
+            (Effect::RevokedToken, FailureKind::Auth),
+            (Effect::InsufficientScopes, FailureKind::Scope),
+            (
+                Effect::RateLimited { retry_after: None },
+                FailureKind::RateLimited,
+            ),
+            (
+                Effect::ServerError { status: 503 },
+                FailureKind::ProviderDown,
+            ),
+            (
+                Effect::DropConnection { after_bytes: 40 },
+                FailureKind::ProviderDown,
+            ),
+            (Effect::MalformedJson, FailureKind::Protocol),
+            (Effect::WrongContentType, FailureKind::Protocol),
+        ] {
+            let what = format!("{} under {}", provider.manifest().key, effect.name());
+            let fault = Fault::everywhere(effect);
+            at.sandbox.faults.add(fault).expect("a fault");
+            let error = provider.test(&at.session()).await.expect_err(&what);
+            assert_eq!(error.kind, kind, "{what}: {error}");
+            assert!(
+                !error.message.is_empty() && !error.action.is_empty(),
+                "{what}: {error:?}"
+            );
+            at.sandbox.faults.clear();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_action_that_is_not_declared_is_refused() {
+    for provider in Registry::builtin().all() {
+        let at = StandIn::of(&**provider).await;
+        let error = provider
+            .act(&at.session(), "no_such_action", &json!({}))
+            .await
+            .expect_err("refused");
+        assert_eq!(error.kind, FailureKind::Invalid);
+    }
+}
+
 #[tokio::test]
 async fn every_declared_mode_of_every_stream_brings_records() {
     for provider in Registry::builtin().all() {
-        let at = stand_in(&**provider).await;
+        let at = StandIn::of(&**provider).await;
         for stream in &provider.manifest().streams {
             for mode in &stream.modes {
                 brings_records(&at, stream, *mode).await;
@@ -98,7 +141,7 @@ async fn brings_records(at: &StandIn, stream: &Stream, mode: Mode) {
 #[tokio::test]
 async fn what_is_not_declared_is_refused() {
     for provider in Registry::builtin().all() {
-        let at = stand_in(&**provider).await;
+        let at = StandIn::of(&**provider).await;
         let error = at
             .run("no_such_stream", PullMode::Full, None)
             .await
@@ -131,7 +174,7 @@ async fn what_is_not_declared_is_refused() {
 #[tokio::test]
 async fn every_stream_names_the_fault_and_never_runs_without_end() {
     for provider in Registry::builtin().all() {
-        let at = stand_in(&**provider).await;
+        let at = StandIn::of(&**provider).await;
         for stream in &provider.manifest().streams {
             for (effect, kind) in [
                 (Effect::ExpiredToken, FailureKind::Auth),
@@ -181,18 +224,19 @@ async fn every_stream_names_the_fault_and_never_runs_without_end() {
 #[tokio::test]
 async fn a_wrong_token_is_refused_and_stays_out_of_the_words() {
     for provider in Registry::builtin().all() {
-        let at = stand_in(&**provider).await;
-        let session = at.session_with("wrong-t0ken-text", json!({}));
-        let error = provider.test(&session).await.expect_err("refused");
-        assert_eq!(error.kind, FailureKind::Auth);
-        let stream = &provider.manifest().streams[0].key;
-        let error = run(&**provider, &session, stream, PullMode::Full, None)
-            .await
-            .expect_err("refused");
-        assert_eq!(error.kind, FailureKind::Auth);
-        assert!(
-            !format!("{error:?} {session:?}").contains("t0ken"),
-            "{error:?} {session:?}"
-        );
+        let at = StandIn::of(&**provider).await;
+        let session = at.session_with("wrong-t0ken-text", at.config.clone());
+        let mut errors = vec![provider.test(&session).await.expect_err("refused")];
+        for stream in &provider.manifest().streams {
+            let run = run(&**provider, &session, &stream.key, PullMode::Full, None);
+            errors.push(run.await.expect_err("refused"));
+        }
+        for error in errors {
+            assert_eq!(error.kind, FailureKind::Auth, "{error:?}");
+            assert!(
+                !format!("{error:?} {session:?}").contains("t0ken"),
+                "{error:?} {session:?}"
+            );
+        }
     }
 }

@@ -7,7 +7,10 @@
 //!
 //! No code here may depend on a certain provider.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod problems;
+mod scopes;
+
+use std::collections::BTreeMap;
 
 use patchbay_core::{failure::Opening, outbound::Origin};
 use serde::{Deserialize, Serialize};
@@ -15,8 +18,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    address::{Address, fill, places_problem},
-    oauth::{Oauth, is_own_parameter},
+    address::{Address, fill},
+    oauth::Oauth,
     schema::Schema,
 };
 
@@ -290,231 +293,9 @@ impl Manifest {
             .filter_map(|host| origin(&host))
             .collect()
     }
-
-    /// Whether a person can hand over a credential made at the provider.
-    #[must_use]
-    pub fn takes_credential(&self) -> bool {
-        match self.auth.kind {
-            AuthKind::AccessToken => true,
-            AuthKind::Oauth => false,
-        }
-    }
-
-    /// Whether a person can consent at the provider.
-    #[must_use]
-    pub fn takes_consent(&self) -> bool {
-        self.auth.oauth.is_some()
-    }
-
-    /// The scopes that capabilities need, in the manifest's order; of all of them for `None`.
-    #[must_use]
-    pub fn scopes_for(&self, capabilities: Option<&[String]>) -> Vec<String> {
-        let Some(wanted) = capabilities else {
-            return self.auth.scopes.clone();
-        };
-        let is_wanted = |scope: &String| {
-            let mut users = self.scope_users(scope).peekable();
-            // What no capability claims is needed to open the account at all.
-            users.peek().is_none() || users.any(|capability| wanted.contains(capability))
-        };
-        let scopes = self.auth.scopes.iter();
-        scopes.filter(|scope| is_wanted(scope)).cloned().collect()
-    }
-
-    /// Capabilities that a grant of these scopes does not carry, each with what is missing.
-    #[must_use]
-    pub fn shortfall(&self, granted: &[String]) -> BTreeMap<String, Vec<String>> {
-        let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for scope in self.auth.scopes.iter().filter(|one| !granted.contains(one)) {
-            for capability in self.scope_users(scope) {
-                let scopes = missing.entry(capability.clone()).or_default();
-                if !scopes.contains(scope) {
-                    scopes.push(scope.clone());
-                }
-            }
-        }
-        missing
-    }
-
-    /// Capabilities of the streams and actions that need a scope.
-    fn scope_users<'m>(&'m self, scope: &String) -> impl Iterator<Item = &'m String> {
-        let streams = self.streams.iter().map(|it| (&it.scopes, &it.capability));
-        let actions = self.actions.iter().map(|it| (&it.scopes, &it.capability));
-        let users: Vec<&String> = streams
-            .chain(actions)
-            .filter(|(scopes, _)| scopes.contains(scope))
-            .map(|(_, capability)| capability)
-            .collect();
-        users.into_iter()
-    }
-
-    fn problem(&self) -> Option<String> {
-        if !is_key(&self.key) {
-            return Some(format!(
-                "`{}` is no key: lower case letters, digits and `_` only",
-                self.key
-            ));
-        }
-        if self.endpoints.is_empty() {
-            return Some("no endpoint".into());
-        }
-        self.config.problem().or_else(|| {
-            self.endpoints
-                .iter()
-                .find_map(|endpoint| endpoint.problem(&self.config))
-                .or_else(|| self.auth_problem())
-                .or_else(|| self.endpoint_field_problem())
-                .or_else(|| repeated("capability", self.capabilities.iter().map(|it| &it.key)))
-                .or_else(|| repeated("stream", self.streams.iter().map(|it| &it.key)))
-                .or_else(|| repeated("action", self.actions.iter().map(|it| &it.key)))
-                .or_else(|| self.unknown_capability())
-                .or_else(|| self.stream_problem())
-                .or_else(|| self.action_problem())
-        })
-    }
-
-    fn auth_problem(&self) -> Option<String> {
-        let is_open = self.takes_credential() == self.config.secret_fields().next().is_some();
-        match &self.auth.oauth {
-            _ if !is_open => {
-                Some("secret fields of config and the way in contradict each other".into())
-            }
-            None if self.auth.kind == AuthKind::Oauth => Some("no section auth.oauth".into()),
-            None if self.auth.pkce != Pkce::Off => Some("a proof key without a consent".into()),
-            None => None,
-            Some(oauth) => oauth
-                .problem(&self.config)
-                .map(|problem| format!("auth.oauth: {problem}")),
-        }
-    }
-
-    fn endpoint_field_problem(&self) -> Option<String> {
-        let field = self.endpoint_field.as_ref()?;
-        let Some(property) = self.config.properties.get(field) else {
-            return Some(format!("endpoint_field `{field}` is no field of config"));
-        };
-        let names: Vec<&String> = self
-            .endpoints
-            .iter()
-            .map(|endpoint| &endpoint.name)
-            .collect();
-        let unknown = property
-            .choices
-            .iter()
-            .find(|choice| !names.contains(choice));
-        if property.choices.is_empty() {
-            return Some(format!(
-                "field `{field}` names the endpoint and must list its choices"
-            ));
-        }
-        unknown.map(|choice| format!("`{choice}` of field `{field}` is no endpoint"))
-    }
-
-    fn unknown_capability(&self) -> Option<String> {
-        let known: BTreeSet<&str> = self.capabilities.iter().map(|it| it.key.as_str()).collect();
-        let used = self
-            .streams
-            .iter()
-            .map(|it| &it.capability)
-            .chain(self.actions.iter().map(|it| &it.capability));
-        used.into_iter()
-            .find(|key| !known.contains(key.as_str()))
-            .map(|key| format!("capability `{key}` is not declared"))
-    }
-
-    fn stream_problem(&self) -> Option<String> {
-        self.streams.iter().find_map(|stream| {
-            if stream.modes.is_empty() {
-                return Some(format!("stream `{}` has no mode", stream.key));
-            }
-            self.scope_not_asked("stream", &stream.key, &stream.scopes)
-        })
-    }
-
-    fn action_problem(&self) -> Option<String> {
-        self.actions.iter().find_map(|action| {
-            let secret = action.input.secret_fields().next();
-            let secret = secret.map(|field| {
-                format!(
-                    "field `{field}` of action `{}` is secret: inputs are kept in clear",
-                    action.key
-                )
-            });
-            let input = || {
-                let problem = action.input.problem()?;
-                Some(format!("input of action `{}`: {problem}", action.key))
-            };
-            secret
-                .or_else(input)
-                .or_else(|| self.scope_not_asked("action", &action.key, &action.scopes))
-        })
-    }
-
-    fn scope_not_asked(&self, what: &str, key: &str, scopes: &[String]) -> Option<String> {
-        let foreign = scopes
-            .iter()
-            .find(|scope| !self.auth.scopes.contains(scope))?;
-        Some(format!(
-            "scope `{foreign}` of {what} `{key}` is not asked for"
-        ))
-    }
-}
-
-impl Endpoint {
-    fn problem(&self, schema: &Schema) -> Option<String> {
-        let name = &self.name;
-        if let Some(problem) = self.base_url.problem(schema, false) {
-            return Some(format!("base_url of endpoint `{name}`: {problem}"));
-        }
-        if let Some(problem) = self
-            .hosts
-            .iter()
-            .find_map(|host| places_problem(host, schema))
-        {
-            return Some(format!("hosts of endpoint `{name}`: {problem}"));
-        }
-        let is_there = |host: &String| origin(&host.replace(['{', '}'], "")).is_some();
-        if !self.hosts.iter().all(is_there) {
-            return Some(format!("a host of endpoint `{name}` is malformed"));
-        }
-        if !self.hosts.iter().any(|host| self.base_url.is_on(host)) {
-            return Some(format!(
-                "the base_url of endpoint `{name}` is not among its hosts"
-            ));
-        }
-        let own = self
-            .consent_parameters
-            .keys()
-            .find(|it| is_own_parameter(it))?;
-        Some(format!(
-            "consent_parameters of endpoint `{name}`: `{own}` belongs to the flow"
-        ))
-    }
 }
 
 /// The origin of an https host.
 fn origin(host: &str) -> Option<Origin> {
     Origin::of(&Url::parse(&format!("https://{host}")).ok()?).ok()
-}
-
-fn is_key(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-}
-
-fn repeated<'m>(what: &str, mut keys: impl Iterator<Item = &'m String>) -> Option<String> {
-    let mut seen = BTreeSet::new();
-    keys.find_map(|key| {
-        if !is_key(key) {
-            Some(format!(
-                "`{key}` is no key of a {what}: lower case letters, digits and `_` only"
-            ))
-        } else if !seen.insert(key) {
-            Some(format!("{what} `{key}` is declared twice"))
-        } else {
-            None
-        }
-    })
 }
