@@ -12,15 +12,14 @@ on_both_databases!(
     done_batches_do_not_pile_up,
 );
 
-async fn a_batch_run_again_after_its_worker_died_counts_nothing_twice(mut clinic: Clinic) {
+async fn a_batch_run_again_after_its_worker_died_counts_nothing_twice(clinic: Clinic) {
     let patients = clinic.patients(8).await;
     clinic.advance(5).await;
     let jobs = clinic.tick().await;
     let run = clinic.claim(jobs[0]).await;
     jobs::run(&run, &clinic.ctx).await.unwrap();
     // It dies after the last write and before its job is settled.
-    clinic.ctx.store.jobs().leave(clinic.me).await.unwrap();
-    clinic.new_process().await;
+    clinic.end_process_of(&run).await;
     let asked = clinic.sandbox.requests.count("GET /square/v2/locations");
     let result = clinic.work(jobs[0]).await.unwrap();
     assert_eq!(result["skipped"], 8);
@@ -35,13 +34,12 @@ async fn a_batch_run_again_after_its_worker_died_counts_nothing_twice(mut clinic
     }
 }
 
-async fn a_worker_that_was_declared_dead_writes_nothing(mut clinic: Clinic) {
+async fn a_worker_that_was_declared_dead_writes_nothing(clinic: Clinic) {
     let patients = clinic.patients(4).await;
     clinic.advance(5).await;
     let jobs = clinic.tick().await;
     let zombie = clinic.claim(jobs[0]).await;
-    clinic.ctx.store.jobs().leave(clinic.me).await.unwrap();
-    clinic.new_process().await;
+    clinic.end_process_of(&zombie).await;
     let run = clinic.claim(jobs[0]).await;
     jobs::run(&zombie, &clinic.ctx)
         .await

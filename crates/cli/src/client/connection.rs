@@ -24,6 +24,12 @@ pub struct Connection {
     pub account_name: Option<String>,
     pub last_error: Option<Failure>,
     pub last_synced_at: Option<DateTime<Utc>>,
+    pub last_checked_at: Option<DateTime<Utc>>,
+    pub last_success_at: Option<DateTime<Utc>>,
+    pub last_error_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub error_count: i32,
+    pub health_interval_minutes: Option<i32>,
 }
 
 /// A connection and the job that works on it.

@@ -11,7 +11,7 @@ use crate::{
         job::{Job, name},
         pages::Page,
     },
-    commands::connections::time,
+    commands::connections::{advice, time},
     exit::Outcome,
     follow,
     output::{self, Format},
@@ -175,10 +175,11 @@ fn show(answer: &Answer<Job>, format: Format) -> Outcome {
     if job.progress.is_some() {
         lines.push(format!("Progress  {}", follow::words::line(job)));
     }
-    lines.extend(
-        job.failure_line()
-            .map(|failure| format!("Failure   {failure}")),
-    );
+    if let Some(failure) = &job.error {
+        let mut words = advice::lines(failure, job.connection_id).into_iter();
+        lines.extend(words.next().map(|what| format!("Failure   {what}")));
+        lines.extend(words.map(|line| format!("          {line}")));
+    }
     output::say(&lines.join("\n"))
 }
 

@@ -16,6 +16,8 @@ use crate::{
     output::{self, Format},
 };
 
+pub mod advice;
+mod health;
 pub mod tested;
 mod update;
 
@@ -46,6 +48,10 @@ enum Command {
         /// By id, name or provider
         connection: String,
     },
+    /// Show how one has been doing: uptime, response times, errors and what to do about them
+    Health(health::Arguments),
+    /// Check now whether one works, or all of them
+    Check(health::CheckArguments),
     /// Switch one on; its parked work goes on
     Enable {
         /// By id, name or provider
@@ -89,6 +95,8 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
             follow::to_the_end(client, vec![job.view], format).await?;
             show_by_id(client, id, format).await
         }
+        Command::Health(arguments) => health::run(client, arguments, format).await,
+        Command::Check(arguments) => health::check(client, arguments, format).await,
         Command::Enable { connection } => switch(client, &connection, "enable", format).await,
         Command::Disable { connection } => switch(client, &connection, "disable", format).await,
         Command::Disconnect { connection } => {
@@ -170,13 +178,28 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
         ),
         format!("Config     {}", connection.config),
         format!("Last sync  {}", time(connection.last_synced_at)),
+        format!(
+            "Last check {}{}",
+            time(connection.last_checked_at),
+            connection
+                .health_interval_minutes
+                .map_or_else(String::new, |minutes| format!(", every {minutes} min"))
+        ),
+        format!("Worked     {}", time(connection.last_success_at)),
     ];
     if let Some(failure) = &connection.last_error {
-        lines.push(format!(
-            "Last error {}. {}",
-            failure.message.trim_end_matches('.'),
-            failure.action
-        ));
+        let words = advice::lines(failure, Some(connection.id));
+        let mut words = words.into_iter();
+        lines.extend(words.next().map(|what| format!("Last error {what}")));
+        // What is over needs nothing done.
+        if connection.error_count > 0 {
+            lines.push(format!(
+                "           {} since it last worked, the last at {}",
+                connection.error_count,
+                time(connection.last_error_at)
+            ));
+            lines.extend(words.map(|line| format!("           {line}")));
+        }
     }
     lines.extend(next_step(connection).map(|step| format!("Next       {step}")));
     output::say(&lines.join("\n"))
@@ -188,11 +211,9 @@ fn next_step(connection: &Connection) -> Option<String> {
     match connection.status {
         ConnectionStatus::Active => None,
         ConnectionStatus::Expired => Some(format!("`patchbay connections reconnect {id}`")),
-        ConnectionStatus::Pending | ConnectionStatus::Error => {
-            Some(format!(
-                "`patchbay connections update {id} --secret FIELD=SOURCE` with a credential that works"
-            ))
-        }
+        ConnectionStatus::Pending | ConnectionStatus::Error => Some(format!(
+            "`patchbay connections update {id} --secret FIELD=SOURCE` with a credential that works"
+        )),
         ConnectionStatus::Disabled => Some(format!("`patchbay connections enable {id}`")),
         ConnectionStatus::Disconnected => Some(format!(
             "`patchbay connect {}`; its records stay readable here",

@@ -27,6 +27,9 @@ pub struct Arguments {
     /// Another name
     #[arg(long)]
     name: Option<String>,
+    /// Minutes from one check of its health to the next, 1 to 60
+    #[arg(long, value_name = "MINUTES", value_parser = super::health::interval)]
+    health_interval: Option<u8>,
     #[command(flatten)]
     form: Form,
 }
@@ -35,24 +38,41 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
     let Arguments {
         connection,
         name,
+        health_interval,
         form,
     } = arguments;
     let connection = client.find_connection(&connection).await?;
-    let body = body(&connection, name, form.config(), form.credential()?)?;
+    let at_once = AtOnce {
+        name,
+        health_interval,
+    };
+    let body = body(&connection, at_once, form.config(), form.credential()?)?;
     let path = format!("/connections/{}", connection.id);
     let asked = client.patch::<WithJob>(&path, &body).await?.view;
     show(&tested::passed(client, asked, format).await?, format)
 }
 
+/// What needs no test.
+#[derive(Debug, Default)]
+struct AtOnce {
+    name: Option<String>,
+    health_interval: Option<u8>,
+}
+
 /// What to send. The API takes a whole config, people give the fields that change.
 fn body(
     connection: &Connection,
-    name: Option<String>,
+    at_once: AtOnce,
     fields: Map<String, Value>,
     credential: Option<Value>,
 ) -> Outcome<Value> {
     let mut body = Map::new();
-    body.extend(name.map(|name| ("name".to_owned(), json!(name))));
+    body.extend(at_once.name.map(|name| ("name".to_owned(), json!(name))));
+    body.extend(
+        at_once
+            .health_interval
+            .map(|minutes| ("health_interval_minutes".to_owned(), json!(minutes))),
+    );
     body.extend(credential.map(|secrets| ("credential".to_owned(), secrets)));
     if !fields.is_empty() {
         let mut config = connection.config.as_object().cloned().unwrap_or_default();
@@ -61,7 +81,7 @@ fn body(
     }
     if body.is_empty() {
         return Err(Stop::usage(
-            "nothing to change: give --name, --set FIELD=VALUE or --secret FIELD=SOURCE",
+            "nothing to change: give --name, --health-interval, --set FIELD=VALUE or --secret FIELD=SOURCE",
         ));
     }
     Ok(Value::Object(body))
@@ -85,8 +105,17 @@ mod tests {
     fn fields_that_are_not_given_stay() {
         let fields = Map::from_iter([("environment".to_owned(), json!("sandbox"))]);
         assert_eq!(
-            body(&connection(), Some("Other".into()), fields, None).unwrap(),
-            json!({ "name": "Other", "config": { "environment": "sandbox", "locations": ["L1"] } })
+            body(
+                &connection(),
+                AtOnce {
+                    name: Some("Other".into()),
+                    health_interval: Some(15),
+                },
+                fields,
+                None
+            )
+            .unwrap(),
+            json!({ "name": "Other", "health_interval_minutes": 15, "config": { "environment": "sandbox", "locations": ["L1"] } })
         );
     }
 
@@ -94,10 +123,10 @@ mod tests {
     fn only_what_is_given_is_sent() {
         let secrets = Some(json!({ "access_token": "x" }));
         assert_eq!(
-            body(&connection(), None, Map::new(), secrets).unwrap(),
+            body(&connection(), AtOnce::default(), Map::new(), secrets).unwrap(),
             json!({ "credential": { "access_token": "x" } })
         );
-        let nothing = body(&connection(), None, Map::new(), None).unwrap_err();
+        let nothing = body(&connection(), AtOnce::default(), Map::new(), None).unwrap_err();
         assert_eq!(nothing.exit, Exit::Usage);
     }
 }
