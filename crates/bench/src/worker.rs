@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::Child};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use patchbay_core::job::Queue;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ pub struct Arguments {
     redis_url: Option<String>,
     #[arg(long)]
     slots: usize,
+    /// Which queue it serves
+    #[arg(long, default_value = "sync")]
+    queue: String,
     /// A file, because arguments are for everyone to read
     #[arg(long)]
     keyring_file: Option<PathBuf>,
@@ -28,7 +31,7 @@ pub struct Arguments {
     square_url: Option<String>,
 }
 
-/// Serves the queue `sync` until it is killed.
+/// Serves one queue until it is killed.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let place = Place {
         database: arguments.database_url,
@@ -39,10 +42,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         .map(std::fs::read_to_string)
         .transpose()?;
     let parts = worker_parts(&place, keyring.as_deref(), arguments.square_url.as_deref()).await?;
+    let queue = Queue::ALL
+        .into_iter()
+        .find(|queue| queue.name() == arguments.queue)
+        .context("no such queue")?;
     let never = CancellationToken::new();
     patchbay_worker::run(
         parts.deps,
-        vec![(Queue::Sync, arguments.slots)],
+        vec![(queue, arguments.slots)],
         never.clone(),
         never,
     )

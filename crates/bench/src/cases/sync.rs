@@ -212,13 +212,13 @@ async fn finished(home: &Home, org: OrgId, job: NewJob) -> Result<job::Model> {
 }
 
 /// A keyring in a file of its own.
-struct Keys {
+pub(super) struct Keys {
     folder: TempDir,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Keys {
-    fn make() -> Result<Self> {
+    pub(super) fn make() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("patchbay-bench-keys-")
             .tempdir()?;
@@ -228,7 +228,7 @@ impl Keys {
         Ok(keys)
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         self.folder
             .path()
             .join("keyring.toml")
@@ -238,14 +238,14 @@ impl Keys {
 }
 
 /// The stand-in as a process of its own; killed when dropped.
-struct StandIn {
+pub(super) struct StandIn {
     process: Child,
     port: u16,
-    url: String,
+    pub(super) url: String,
 }
 
 impl StandIn {
-    fn start(items: usize) -> Result<Self> {
+    pub(super) fn start(items: usize) -> Result<Self> {
         let port = free_port()?;
         let mut command = bound(std::env::current_exe()?, "KILL");
         command
@@ -265,7 +265,7 @@ impl StandIn {
         })
     }
 
-    async fn ready(&self) -> Result<()> {
+    pub(super) async fn ready(&self) -> Result<()> {
         let give_up = Instant::now() + Duration::from_secs(60);
         while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
             .await
