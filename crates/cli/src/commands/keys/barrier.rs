@@ -7,7 +7,7 @@ use patchbay_core::{
     store::Store,
     vault::{
         Keyring,
-        holders::{HeldKey, Holder, closing_with, lacking},
+        holders::{HeldKey, Holder, KeySort, closing_with, lacking},
     },
 };
 
@@ -49,10 +49,12 @@ pub async fn used_by_none(store: &Store, key: &HeldKey, patience: Duration) -> O
              Give a worker the keyring file in which another key is primary; give an API the new sealing_public_key \
              and restart it; restart `patchbay up`.",
             of(key),
-            lines(&left, |holder| match (&holder.keys, holder.kind.as_str()) {
-                (None, _) => "has not told which keys it uses".to_owned(),
-                (Some(_), "api") => "seals to it".to_owned(),
-                (Some(_), _) => "has it as primary".to_owned(),
+            lines(&left, |holder| {
+                match (&holder.keys, holder.kind.as_str(), key.sort) {
+                    (None, _, _) => "has not told which keys it uses".to_owned(),
+                    (Some(_), "api" | "up", KeySort::Sealing) => "seals to it".to_owned(),
+                    (Some(_), _, _) => "has it as primary".to_owned(),
+                }
             })
         ),
     ))

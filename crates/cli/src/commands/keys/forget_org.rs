@@ -4,11 +4,11 @@ use patchbay_core::{config::Config, connection::ConnectionStatus};
 use patchbay_providers::{AuthKind, Registry};
 use serde_json::json;
 
-use super::{home, typed};
+use super::{home, many, typed};
 use crate::{
     commands::key,
     exit::Outcome,
-    output::{self, Format, grouped},
+    output::{self, Format},
 };
 
 pub async fn run(config: &Config, org: &str, yes_i_mean: Option<&str>, format: Format) -> Outcome {
@@ -35,13 +35,13 @@ pub async fn run(config: &Config, org: &str, yes_i_mean: Option<&str>, format: F
     match format {
         Format::Json => output::say_json(&json!({ "org": org.id, "forgotten": gone })),
         Format::Text => output::say(&format!(
-            "The secrets of `{}` are gone: {} data keys, {} credentials; {} connections wait for a new credential, \
-             {} jobs that carried a secret were cancelled. A worker that had a data key in memory forgets it within a minute.",
+            "The secrets of `{}` are gone: {}, {}. Waiting for a new credential: {}. Cancelled because they carried a \
+             secret: {}. A worker that had a data key in memory forgets it within a minute.",
             org.name,
-            grouped(gone.keys),
-            grouped(gone.credentials),
-            grouped(gone.connections),
-            grouped(gone.jobs)
+            many(gone.keys, "data key"),
+            many(gone.credentials, "credential"),
+            many(gone.connections, "connection"),
+            many(gone.jobs, "job")
         )),
     }
 }

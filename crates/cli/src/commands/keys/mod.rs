@@ -12,7 +12,7 @@ use patchbay_core::{config::Config, vault::VaultError};
 
 use crate::{
     exit::{Outcome, Stop},
-    output::Format,
+    output::{Format, grouped},
 };
 
 mod add;
@@ -153,6 +153,12 @@ pub async fn run(config: &Config, command: Command, format: Format) -> Outcome {
             forget_org::run(config, &org, yes_i_mean.as_deref(), format).await
         }
     }
+}
+
+/// `1 data key`, `1,500 data keys`.
+fn many(count: u64, one: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{} {one}{end}", grouped(count))
 }
 
 fn vault_stop(error: VaultError) -> Stop {

@@ -8,6 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use patchbay_core::vault::reencrypt::{Progress, Trouble};
 
+use super::many;
 use crate::{
     exit::{Exit, Outcome, Stop},
     output::{self, Format, grouped},
@@ -75,9 +76,9 @@ pub fn told(trouble: &Trouble) -> Outcome {
     Err(Stop::new(
         Exit::Unhealthy,
         format!(
-            "{} values could not be opened and stay as they are, and so do the keys they name:\n  {}\n\
+            "{} could not be opened; they stay as they are, and so do the keys they name:\n  {}\n\
              Restore the missing key to the keyring file, or set these credentials anew, and run this again.",
-            grouped(trouble.count),
+            many(trouble.count, "value"),
             trouble.named.join("\n  ")
         ),
     ))

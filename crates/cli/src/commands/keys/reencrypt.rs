@@ -3,10 +3,10 @@
 use patchbay_core::{config::Config, vault::Vault};
 use serde_json::json;
 
-use super::{Patience, barrier, home, passing, vault_stop};
+use super::{Patience, barrier, home, many, passing, vault_stop};
 use crate::{
     exit::Outcome,
-    output::{self, Format, grouped},
+    output::{self, Format},
     serve::outside,
 };
 
@@ -35,14 +35,14 @@ pub async fn run(config: &Config, patience: &Patience, format: Format) -> Outcom
             let left = match ended.keys_left {
                 0 => "No old data key is left.".to_owned(),
                 left => format!(
-                    "{} old data keys are still in use, by jobs that wait or by a write of this moment: run this again \
-                     later to finish the pass.",
-                    grouped(left)
+                    "{} still in use, by jobs that wait or by a write of this moment: run this again later to finish \
+                     the pass.",
+                    many(left, "old data key")
                 ),
             };
             output::say(&format!(
-                "{} secrets encrypted anew{resumed}. {left}",
-                grouped(ended.done)
+                "{} encrypted anew{resumed}. {left}",
+                many(ended.done, "secret")
             ))?;
         }
     }

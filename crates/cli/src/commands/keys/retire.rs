@@ -10,10 +10,10 @@ use patchbay_core::{
 };
 use serde_json::json;
 
-use super::{Patience, barrier, home, typed};
+use super::{Patience, barrier, home, many, typed};
 use crate::{
     exit::{Exit, Outcome, Stop},
-    output::{self, Format, grouped},
+    output::{self, Format},
 };
 
 /// What is asked for.
@@ -92,7 +92,7 @@ async fn gate(store: &Store, key: &HeldKey) -> Outcome {
     };
     let rows: Vec<String> = used
         .iter()
-        .map(|Used { column, rows }| format!("  {} values in {column}", grouped(*rows)))
+        .map(|Used { column, rows }| format!("  {} in {column}", many(*rows, "value")))
         .collect();
     Err(Stop::new(
         Exit::Refused,

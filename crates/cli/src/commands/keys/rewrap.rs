@@ -3,10 +3,10 @@
 use patchbay_core::{config::Config, vault::Vault};
 use serde_json::json;
 
-use super::{Patience, barrier, home, passing, vault_stop};
+use super::{Patience, barrier, home, many, passing, vault_stop};
 use crate::{
-    exit::{Outcome, Stop},
-    output::{self, Format, grouped},
+    exit::{Exit, Outcome, Stop},
+    output::{self, Format},
     serve::outside,
 };
 
@@ -27,18 +27,18 @@ pub async fn run(config: &Config, patience: &Patience, format: Format) -> Outcom
             "primary": primary, "rewrapped": ended.done, "left": ended.left, "unopenable": ended.trouble.count,
         }))?,
         Format::Text => output::say(&format!(
-            "{} data keys wrapped anew with {primary}.",
-            grouped(ended.done)
+            "{} wrapped anew with {primary}.",
+            many(ended.done, "data key")
         ))?,
     }
     passing::told(&ended.trouble)?;
     if ended.left > 0 {
         return Err(Stop::new(
-            crate::exit::Exit::Refused,
+            Exit::Refused,
             format!(
-                "{} data keys were made meanwhile under another primary key: copy this keyring file to every machine \
-                 with workers and run this again",
-                grouped(ended.left)
+                "{} made meanwhile under another primary key: copy this keyring file to every machine with workers and \
+                 run this again",
+                many(ended.left, "data key")
             ),
         ));
     }

@@ -8,7 +8,7 @@ use patchbay_core::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::{home, list::does};
+use super::{home, list::does, many};
 use crate::{
     exit::Outcome,
     output::{self, Format, grouped},
@@ -85,16 +85,16 @@ fn text(
     lines.push(match data_keys.retired {
         0 => format!("Data keys: {}.", grouped(data_keys.current)),
         retired => format!(
-            "Data keys: {}, and {} old ones that something still uses.",
+            "Data keys: {}; {} that something still uses.",
             grouped(data_keys.current),
-            grouped(retired)
+            many(retired, "retired one")
         ),
     });
     if let Some(pass) = pass {
         lines.push(format!(
-            "A re-encryption that began {} is unfinished, {} secrets done: `patchbay keys reencrypt` goes on with it.",
+            "A re-encryption that began {} is unfinished, {} done: `patchbay keys reencrypt` goes on with it.",
             pass.started_at.format("%Y-%m-%d %H:%M"),
-            grouped(pass.rows_done)
+            many(pass.rows_done, "secret")
         ));
     }
     lines.extend(deviations(rows, holders));
