@@ -176,3 +176,26 @@ async fn a_script_answers_in_the_persons_place() {
     let refused = control(&sandbox, "POST /google/consent", nobody).await;
     assert_eq!(refused.status, 400);
 }
+
+#[tokio::test]
+async fn the_overview_shows_grants_and_neither_secret_nor_token() {
+    let sandbox = small().await;
+    let code = super::code(&sandbox, "square", json!({"redirect_uri": BACK})).await;
+    let body = json!({"client_id": "sandbox-square", "client_secret": "sandbox-square-secret",
+        "grant_type": "authorization_code", "code": code, "redirect_uri": BACK});
+    let issued = super::post_json(&sandbox, "/square/oauth2/token", &body).await;
+    let overview = control(&sandbox, "GET /square/oauth", Value::Null).await;
+    let shown = overview.json();
+    assert_eq!(shown["clients"][0]["client_id"], "sandbox-square");
+    assert_eq!(shown["accounts"][1]["id"], "MLSANDBOX0002");
+    assert_eq!(shown["grants"][0]["account"], "MLSANDBOX0001");
+    assert_eq!(shown["token_calls"]["authorization_code"]["granted"], 1);
+    let text = overview.text();
+    for name in ["access_token", "refresh_token"] {
+        let token = super::text(&issued.json(), name);
+        assert!(!text.contains(&token));
+    }
+    assert!(!text.contains("sandbox-square-secret") && !text.contains(&code));
+    let all = control(&sandbox, "GET ", Value::Null).await.json();
+    assert_eq!(all["providers"].as_object().map(|all| all.len()), Some(5));
+}

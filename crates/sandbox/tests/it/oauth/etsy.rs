@@ -169,3 +169,25 @@ async fn both_tokens_are_new_with_each_refresh_and_a_replay_ends_the_grant() {
     sandbox.clock.advance_ms(90 * 24 * 60 * 60 * 1000);
     assert_eq!(refusal(&refresh(&token).await).1, "invalid_grant");
 }
+
+#[tokio::test]
+async fn of_two_refreshes_at_once_one_is_granted_and_the_grant_is_dead() {
+    let sandbox = small().await;
+    let token = text(&granted(&sandbox, parameters()).await, "refresh_token");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "sandbox-etsy"),
+        ("refresh_token", token.as_str()),
+    ];
+    let calls = [0, 1].map(|_| post_form(&sandbox, TOKEN, &form));
+    let answers = futures::future::join_all(calls).await;
+    let granted = answers.iter().find(|answer| answer.status == 200);
+    let next = granted.expect("one is granted").json();
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 400).count(),
+        1
+    );
+    let dead = me(&sandbox, KEY, &text(&next, "access_token")).await;
+    assert_eq!(dead.status, 401);
+    assert_eq!(sandbox.etsy.oauth.refresh_calls(), 2);
+}

@@ -277,3 +277,19 @@ async fn a_token_of_another_client_is_refused() {
         (401, "unauthorized_client")
     );
 }
+
+#[tokio::test]
+async fn of_many_exchanges_at_once_one_is_granted_and_the_others_end_it() {
+    let sandbox = small().await;
+    let code = code(&sandbox, "google", offline()).await;
+    let calls = (0..20).map(|_| exchange(&sandbox, &code, &[]));
+    let answers = futures::future::join_all(calls).await;
+    let granted = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(granted, 1);
+    let grants = sandbox.google.oauth.grants();
+    assert!(grants.len() == 1 && grants[0].ended.is_some());
+    assert_eq!(
+        sandbox.google.oauth.token_calls()[&GrantType::AuthorizationCode].refused,
+        19
+    );
+}
