@@ -13,6 +13,7 @@ mod claim;
 mod cut_short;
 mod enqueue;
 mod fence;
+mod forgetting;
 mod lanes;
 mod leases;
 mod logs;
