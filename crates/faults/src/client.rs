@@ -125,7 +125,7 @@ impl Client {
     )]
     pub fn new(apis: Vec<u16>, key: String) -> Result<Self> {
         let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(35))
             .no_proxy()
             .build()?;
         Ok(Self {
@@ -173,6 +173,7 @@ impl Client {
         let request = self
             .http
             .post(url)
+            .timeout(Duration::from_secs(10))
             .bearer_auth(&self.key)
             .header("Idempotency-Key", key)
             .json(&json!({ "jobs": drills }));
@@ -222,6 +223,19 @@ impl Client {
         body: Option<Value>,
     ) -> Result<(u16, Value)> {
         let url = format!("http://127.0.0.1:{}/api/integrations/{path}", self.apis[0]);
+        self.send(method, url, body).await
+    }
+
+    /// A request of any server; the answer's status and JSON.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn send(
+        &self,
+        method: reqwest::Method,
+        url: String,
+        body: Option<Value>,
+    ) -> Result<(u16, Value)> {
         let mut request = self.http.request(method, url).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(&body);

@@ -52,6 +52,8 @@ pub struct Plan {
     pub mutation: Option<&'static Mutation>,
     /// More variables for processes of a role.
     pub variables: Vec<(Role, String, String)>,
+    /// Variables of the first worker, the second, and so on.
+    pub worker_variables: Vec<Vec<(String, String)>>,
     /// Start the workers through this program, with these arguments before the binary.
     pub worker_wrapper: Vec<String>,
     /// Folder for the database's files, where it is not the usual one.
@@ -69,6 +71,7 @@ impl Default for Plan {
             redis_wires: Vec::new(),
             mutation: None,
             variables: Vec::new(),
+            worker_variables: Vec::new(),
             worker_wrapper: Vec::new(),
             tablespace: None,
         }
@@ -171,6 +174,16 @@ impl Stage {
         Ok(stage)
     }
 
+    /// A client of another org.
+    ///
+    /// # Errors
+    /// The org cannot be made.
+    pub async fn another_org(&self, name: &str) -> Result<Client> {
+        let key = text(&self.json(&["org", "create", name])?, "api_key")?;
+        let ports = self.of(Role::Api).map(|seat| seat.port).collect();
+        Client::new(ports, key)
+    }
+
     async fn seat(&self, role: Role) -> Result<Seat> {
         let mutation = self.plan.mutation;
         let database_wire = if self.plan.database_wires.contains(&role) || mutation.is_some() {
@@ -236,6 +249,11 @@ impl Stage {
             if *of_role == role {
                 variables.insert(name.clone(), value.clone());
             }
+        }
+        let workers = self.places(Role::Worker);
+        let number = workers.iter().position(|worker| *worker == place);
+        if let Some(own) = number.and_then(|number| self.plan.worker_variables.get(number)) {
+            variables.extend(own.iter().cloned());
         }
         let variables: Vec<(&str, &str)> = variables
             .iter()

@@ -9,11 +9,15 @@ use crate::{mutation::Mutation, outcome::Outcome};
 
 mod api_killed;
 mod calm;
+mod clocks;
 mod cut;
 mod drain;
+mod embedded;
+mod hostile;
 mod killed;
 mod poison;
 mod postgres;
+mod provider;
 mod redis;
 mod rolling;
 mod zombie;
@@ -51,6 +55,14 @@ pub enum Fault {
     Poison,
     /// One process after the other restarted under load
     Rolling,
+    /// Workers with wrong clocks
+    Clocks,
+    /// A provider that fails, while it changes and workers die
+    Provider,
+    /// A provider that means harm
+    Hostile,
+    /// `patchbay up` killed while it writes
+    Embedded,
 }
 
 /// How a fault is done.
@@ -97,6 +109,10 @@ impl Fault {
             Self::Cut => Box::pin(cut::run(run)).await,
             Self::Poison => Box::pin(poison::run(run)).await,
             Self::Rolling => Box::pin(rolling::run(run)).await,
+            Self::Clocks => Box::pin(clocks::run(run)).await,
+            Self::Provider => Box::pin(provider::run(run)).await,
+            Self::Hostile => Box::pin(hostile::run(run)).await,
+            Self::Embedded => Box::pin(embedded::run(run)).await,
         };
         outcome.map(|outcome| Outcome {
             took: began.elapsed(),
