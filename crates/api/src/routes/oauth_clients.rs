@@ -195,8 +195,7 @@ pub async fn set(
         );
         return Err(Problem::new(Kind::ConsentUnavailable, detail));
     };
-    let needs_secret = rules.client != patchbay_providers::oauth::ClientAuth::None;
-    let found = if needs_secret && body.client_secret.is_none() {
+    let found = if rules.needs_secret() && body.client_secret.is_none() {
         Err(vec![FieldError::at(
             "/client_secret",
             "is required: this provider asks for it",

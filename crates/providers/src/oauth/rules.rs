@@ -32,6 +32,10 @@ pub struct Oauth {
     pub issuer_advertised: bool,
     /// How the client proves itself at the token endpoint.
     pub client: ClientAuth,
+    /// Every call of the API itself carries the client's id and secret (Etsy), whatever the
+    /// token endpoint wants.
+    #[serde(default)]
+    pub client_in_api: bool,
     /// What the token endpoint is sent.
     #[serde(default)]
     pub body: TokenBody,
@@ -263,6 +267,12 @@ const OWN_PARAMETERS: [&str; 13] = [
 ];
 
 impl Oauth {
+    /// Whether a client without a secret is of no use here.
+    #[must_use]
+    pub fn needs_secret(&self) -> bool {
+        self.client != ClientAuth::None || self.client_in_api
+    }
+
     /// What is wrong with the section.
     pub(crate) fn problem(&self, schema: &Schema) -> Option<String> {
         let revocation = self.revocation.as_ref().map(|it| &it.address);

@@ -13,7 +13,7 @@ use patchbay_core::{
     store::events::NewEvent,
     vault::VaultError,
 };
-use patchbay_providers::{Provider, ProviderError, Session};
+use patchbay_providers::{Provider, ProviderError, Session, oauth::OauthClient};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -152,7 +152,11 @@ pub async fn open_one(
         () = run.stop.cancelled() => return Err(run.released()),
     };
     let fresh = usable?;
+    let client = client_for_calls(ctx, &row, &*provider, credential.client_id.as_deref()).await?;
+    let client_secret = client.as_ref().and_then(|client| client.secret.as_ref());
+    client_secret.inspect(|secret| run.log.hide(secret));
     let session = session(run, ctx, &*provider, row.config.clone(), fresh.secret);
+    let session = session.with_client(client);
     Ok(Opened {
         row,
         provider,
@@ -161,6 +165,22 @@ pub async fn open_one(
         credential_version: fresh.version,
         granted: credential.origin == CredentialOrigin::Consent,
     })
+}
+
+/// The OAuth client of the grant, where the provider's API asks for it in every call.
+async fn client_for_calls(
+    ctx: &Context,
+    row: &connection::Model,
+    provider: &dyn Provider,
+    client_id: Option<&str>,
+) -> Result<Option<OauthClient>, JobError> {
+    let rules = provider.manifest().auth.oauth.as_ref();
+    match client_id {
+        Some(id) if rules.is_some_and(|rules| rules.client_in_api) => {
+            ctx.clients.of(ctx, row.org_id, &row.provider, id).await
+        }
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// A session with any config and secret, such as a candidate's.
@@ -207,7 +227,9 @@ impl Opened {
         match renewed {
             Ok(fresh) => {
                 let config = self.session.config.clone();
-                self.session = session(run, ctx, &*self.provider, config, fresh.secret);
+                let client = self.session.client.take();
+                let session = session(run, ctx, &*self.provider, config, fresh.secret);
+                self.session = session.with_client(client);
                 self.credential_version = fresh.version;
                 Ok(true)
             }
