@@ -5,7 +5,9 @@
 //! run on a runtime with a thread of its own.
 
 mod canary;
+mod key_rotation;
 mod redis_lost;
+mod reencrypt_killed;
 mod stage;
 mod watch;
 mod worker_killed;
