@@ -11,6 +11,7 @@ mod connections;
 mod database;
 mod desk;
 mod document;
+mod health;
 mod idempotency;
 mod jobs;
 mod listener;

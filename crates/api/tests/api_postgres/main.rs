@@ -15,6 +15,8 @@ mod bad_input;
 mod connections;
 #[path = "../api/desk.rs"]
 mod desk;
+#[path = "../api/health.rs"]
+mod health;
 #[path = "../api/idempotency.rs"]
 mod idempotency;
 #[path = "../api/jobs.rs"]
