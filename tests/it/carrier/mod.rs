@@ -5,6 +5,7 @@ mod hints;
 mod hints_redis;
 mod redis_away;
 mod scheduler;
+mod schedules;
 mod slots;
 mod stage;
 mod stop;

@@ -102,7 +102,15 @@ async fn another_organizations_ids_are_not_found() {
         .await
         .expect(202);
     let job = job["jobs"][0]["id"].as_str().unwrap().to_owned();
-    let known = [("/connections/", connection.to_string()), ("/jobs/", job)];
+    let path = format!("/connections/{connection}/schedules");
+    let schedule = json!({ "stream": "catalog", "every": "1h" });
+    let made = desk.post(&path, schedule.clone()).await.expect(201);
+    let made = made["id"].as_str().unwrap().to_owned();
+    let known = [
+        ("/connections/", connection.to_string()),
+        ("/jobs/", job),
+        ("/schedules/", made),
+    ];
     for (method, path, access) in TABLE {
         let Access::Key(_) = access else { continue };
         let Some((_, id)) = known.iter().find(|(noun, _)| path.contains(noun)) else {
@@ -111,6 +119,8 @@ async fn another_organizations_ids_are_not_found() {
         let path = path.trim_start_matches('~').replace("{id}", id);
         let body = if path.ends_with("credential") {
             json!({ "credential": { "access_token": "EAAA-some-token-0001" } })
+        } else if path.ends_with("/schedules") {
+            schedule.clone()
         } else {
             json!({})
         };
