@@ -4,11 +4,9 @@
 /// Appends a number.
 pub(super) fn put(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
         bytes.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "below 0x80")]
     bytes.push(number as u8);
 }
 
