@@ -45,7 +45,7 @@ server.listen(0, "127.0.0.1", () => {
   server.on("request", (request, response) => {
     if (request.url.startsWith("/interaction/")) {
       provider
-        .interactionFinished(request, response, { login: { accountId: "alice" } }, { mergeWithLastSubmission: false })
+        .interactionFinished(request, response, { login: { accountId: "alice" }, consent: {} }, { mergeWithLastSubmission: false })
         .catch((error) => response.writeHead(500).end(String(error)));
     } else {
       answer(request, response);

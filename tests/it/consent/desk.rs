@@ -7,10 +7,9 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, StatusCode},
 };
-use patchbay_api::{ApiDeps, ConsentSettings};
+use patchbay_api::ApiDeps;
 use patchbay_core::{
     clock::ShiftedClock,
-    config::{Config, Inputs},
     connection::Role,
     entities::{connection, job::Model as Job},
     hints::{Hints, MemoryHints},
@@ -25,10 +24,8 @@ use patchbay_core::{
     vault::{Keyring, Vault},
 };
 use patchbay_migrations::{Migrator, MigratorTrait};
-use patchbay_providers::{Registry, oauth::OauthClient};
-use patchbay_sandbox::{
-    Dataset, RunningSandbox, Sandbox, SandboxOptions, Sizes, google, oauth::Answer, square,
-};
+use patchbay_providers::Registry;
+use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, Sizes, oauth::Answer};
 use patchbay_tests::TestDatabase;
 use patchbay_worker::{Context, OauthClients, WorkerDeps, own_connection};
 use sea_orm::EntityTrait;
@@ -36,7 +33,12 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
-use super::browser::Browser;
+use super::{
+    browser::Browser,
+    plan::{clients, settings},
+};
+
+pub use super::plan::Plan;
 
 /// Where browsers are told to find the API; the router itself is asked without a network.
 pub const PUBLIC_URL: &str = "http://127.0.0.1:7420";
@@ -58,49 +60,6 @@ pub struct Desk {
 enum Kept {
     Sqlite { _folder: tempfile::TempDir },
     Postgres { _database: TestDatabase },
-}
-
-/// What a desk is made of.
-pub struct Plan {
-    pub postgres: bool,
-    /// Settings, as in a configuration file.
-    pub settings: Vec<(&'static str, String)>,
-    /// The providers, given the stand-in's ones.
-    pub registry: Box<dyn FnOnce(Registry) -> Registry>,
-    /// Whether the workers may reach this machine.
-    pub reaches_loopback: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            postgres: false,
-            settings: Vec::new(),
-            registry: Box::new(|registry| registry),
-            reaches_loopback: true,
-        }
-    }
-}
-
-impl Plan {
-    pub fn with(setting: &'static str, value: &str) -> Self {
-        Self::default().and(setting, value)
-    }
-
-    pub fn and(mut self, setting: &'static str, value: &str) -> Self {
-        self.settings.push((setting, value.to_owned()));
-        self
-    }
-
-    /// Square's API and token endpoint at another address.
-    pub fn square_at(mut self, url: String) -> Self {
-        self.registry = Box::new(move |registry| {
-            registry
-                .with_base_url("square", url.parse().unwrap())
-                .unwrap()
-        });
-        self
-    }
 }
 
 /// An answer of the API.
@@ -338,6 +297,11 @@ impl Desk {
         usize::try_from(jobs.count(self.ctx.store.db()).await.unwrap()).unwrap()
     }
 
+    /// Another merchant of the stand-in than the first.
+    pub fn other_merchant(&self) -> String {
+        patchbay_sandbox::square::OTHER_MERCHANT.to_owned()
+    }
+
     /// Whether a text stands anywhere in the database in clear (SQLite).
     pub async fn holds(&self, text: &str) -> bool {
         let Kept::Sqlite { _folder: folder } = &self._database else {
@@ -378,45 +342,6 @@ pub fn parameter(address: &str, name: &str) -> Option<String> {
         .into_iter()
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
-}
-
-fn clients() -> BTreeMap<String, OauthClient> {
-    let client = |id: &str, secret: &str| OauthClient {
-        id: id.into(),
-        secret: Some(Secret::new(secret)),
-    };
-    [
-        (
-            "square".to_owned(),
-            client(square::oauth::CLIENT_ID, square::oauth::CLIENT_SECRET),
-        ),
-        (
-            "google_drive".to_owned(),
-            client(google::oauth::CLIENT_ID, google::oauth::CLIENT_SECRET),
-        ),
-        (
-            "testbed".to_owned(),
-            client("patchbay", "a-secret-of-the-deployment"),
-        ),
-    ]
-    .into()
-}
-
-fn settings(more: &[(&'static str, String)]) -> ConsentSettings {
-    let mut flags = vec![("public_url".to_owned(), PUBLIC_URL.to_owned())];
-    for (key, client) in clients() {
-        flags.push((format!("oauth.{key}.client_id"), client.id));
-    }
-    flags.extend(
-        more.iter()
-            .map(|(key, value)| ((*key).to_owned(), value.clone())),
-    );
-    let inputs = Inputs {
-        flags,
-        ..Inputs::default()
-    };
-    let config: Config = patchbay_core::config::load(&inputs).unwrap().config;
-    ConsentSettings::of(&config)
 }
 
 /// Nothing to say beyond the defaults.

@@ -8,6 +8,7 @@ mod desk;
 mod flow;
 mod generic;
 mod hostile;
+mod plan;
 mod query;
 mod state;
 mod ways_back;

@@ -122,6 +122,10 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
     };
     readiness.running(VitalSigns {
         worker: Some((lease, Arc::clone(&worker.metrics))),
+        grants: Some((
+            Arc::clone(&worker.context.consents),
+            Arc::clone(&worker.context.refresher),
+        )),
         scheduler: Some(Arc::clone(&scheduler.reports)),
     });
     let queues = config

@@ -49,12 +49,17 @@ pub async fn run(config: Config) -> Outcome {
     };
     parts.start("keyring", watch.run(stopping.stop.clone()));
     let worker_signs = Some((worker.me.subscribe(), Arc::clone(&worker.metrics)));
+    let grants = Some((
+        Arc::clone(&worker.context.consents),
+        Arc::clone(&worker.context.refresher),
+    ));
     parts.start(
         "worker",
         patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry),
     );
     readiness.running(VitalSigns {
         worker: worker_signs,
+        grants,
         ..VitalSigns::default()
     });
     tracing::info!(queues = %config.worker_queues, "worker is ready");

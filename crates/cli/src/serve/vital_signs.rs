@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use patchbay_core::{ids::ProcessId, store::duties::DutyStatus};
 use patchbay_scheduler::Reports;
-use patchbay_worker::Metrics;
+use patchbay_worker::{Metrics, Refresher, jobs::ConsentCounts};
 use tokio::sync::watch;
 
 use super::readiness::Running;
@@ -18,6 +18,8 @@ const HINTING: &str = "top_up";
 pub struct VitalSigns {
     /// The worker's lease and counters.
     pub worker: Option<(watch::Receiver<Option<ProcessId>>, Arc<Metrics>)>,
+    /// What became of consents and of refreshes.
+    pub grants: Option<(Arc<ConsentCounts>, Arc<Refresher>)>,
     /// What the scheduler's duties last did.
     pub scheduler: Option<Arc<Reports>>,
 }
@@ -53,6 +55,13 @@ impl Running for VitalSigns {
         let mut counters: Vec<(String, u64)> = worker
             .map(|(name, number)| (format!("patchbay_worker_{name}_total"), number))
             .collect();
+        for (consents, refresher) in &self.grants {
+            let consents = consents.numbers().into_iter();
+            counters.extend(consents.map(|(name, n)| (format!("patchbay_{name}_total"), n)));
+            let refreshes = refresher.counts().numbers().into_iter();
+            counters
+                .extend(refreshes.map(|(name, n)| (format!("patchbay_refresh_{name}_total"), n)));
+        }
         for (duty, report) in self.scheduler.iter().flat_map(|reports| reports.all()) {
             let duty = duty.replace(['-', ' '], "_");
             counters.push((format!("patchbay_scheduler_{duty}_done_total"), report.done));

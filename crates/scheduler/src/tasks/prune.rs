@@ -52,6 +52,7 @@ impl Duty for Prune {
             batches(|| store.prune_ticks(TICKS_KEPT, BATCH)).await?,
             batches(|| store.prune_pending(made_before, BATCH)).await?,
             batches(|| store.idempotency_prune(BATCH)).await?,
+            batches(|| store.prune_consents(BATCH)).await?,
         ];
         Ok(pruned.iter().sum())
     }

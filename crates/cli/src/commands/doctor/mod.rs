@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod api;
+mod consent;
 mod database;
 mod folder;
 mod keys;
@@ -150,6 +151,7 @@ async fn look(config: &Config) -> Vec<Check> {
         checks.push(schedulers::look(store).await);
     }
     checks.extend(keys::look(config, is_fleet, store.as_ref()).await);
+    checks.push(consent::look(config, is_fleet));
     checks
 }
 
