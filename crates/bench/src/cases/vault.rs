@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
 use patchbay_core::{
     clock::{Clock, SystemClock},
     connection::{ConnectionStatus, CredentialOrigin, Health},
@@ -288,7 +289,7 @@ impl Desk {
             }
             (times, errors)
         });
-        let all = futures_of(readers).await;
+        let all = join_all(readers).await;
         let took = started.elapsed();
         let times: Vec<f64> = all.iter().flat_map(|(times, _)| times).copied().collect();
         let errors: u64 = all.iter().map(|(_, errors)| errors).sum();
@@ -327,32 +328,6 @@ impl Desk {
         let (during, pass) = tokio::join!(self.paced(&stop, None), pass);
         Ok((during?, pass?))
     }
-}
-
-/// All of them, in this task: they wait for the database most of the time.
-async fn futures_of<T>(readers: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut readers: Vec<_> = readers.map(|reader| (Box::pin(reader), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut waits = false;
-        for (reader, answer) in &mut readers {
-            if answer.is_none() {
-                match reader.as_mut().poll(cx) {
-                    std::task::Poll::Ready(value) => *answer = Some(value),
-                    std::task::Poll::Pending => waits = true,
-                }
-            }
-        }
-        if waits {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
-    })
-    .await;
-    readers
-        .into_iter()
-        .filter_map(|(_, answer)| answer)
-        .collect()
 }
 
 fn write_private(path: &std::path::Path, text: &str) -> Result<()> {

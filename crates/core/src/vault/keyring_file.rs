@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use super::{
     cipher,
     holders::{HeldKey, KeySort},
-    keyring::{KeyState, Keyring, KeyringError, check_id, invalid},
+    keyring::{KeyState, Keyring, check_id},
+    keyring_error::{KeyringError, invalid},
     sealing::SealingSecret,
 };
 

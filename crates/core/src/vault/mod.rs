@@ -15,6 +15,7 @@ pub mod columns;
 mod data_keys;
 pub mod holders;
 pub mod keyring;
+mod keyring_error;
 pub mod keyring_file;
 pub mod reencrypt;
 pub mod rewrap;
@@ -25,7 +26,8 @@ use std::sync::{Arc, RwLock};
 use sea_orm::DatabaseTransaction;
 use zeroize::Zeroizing;
 
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::Keyring;
+pub use keyring_error::KeyringError;
 pub use keyring_file::KeyringFile;
 pub use sealing::{SealingPublicKey, sealed_info};
 

@@ -22,6 +22,7 @@ mod forget;
 mod holders;
 mod passes;
 mod usage;
+mod wrapping;
 
 pub use forget::Forgotten;
 pub use holders::Promoted;

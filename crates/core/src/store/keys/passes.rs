@@ -1,6 +1,6 @@
-//! The statements of the two passes: wrap every data key anew, and give every org a new
-//! data key and move its secrets over. Each batch is a transaction of its own, so a pass
-//! that dies is taken up where its last batch ended.
+//! The statements of the re-encryption: give every org a new data key and move its
+//! secrets over. Each batch is a transaction of its own, so a pass that dies is taken up
+//! where its last batch ended.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseTransaction, DbBackend, QueryResult, Value};
@@ -370,46 +370,6 @@ impl Store {
         };
         tx.commit().await?;
         Ok(deleted)
-    }
-
-    /// Data keys that another key than this one wraps, in order of their ids.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn keys_to_rewrap(
-        &self,
-        primary: &str,
-        after: OrgKeyId,
-        limit: u64,
-    ) -> Result<Vec<org_key::Model>, StoreError> {
-        let begin = header(primary);
-        let sql = format!(
-            "select * from org_keys where id > $1 and substr(wrapped, 1, {}) <> $2 order by id limit {limit}",
-            begin.len()
-        );
-        org_keys_of(&self.all_rows(&sql, [after.into(), begin.into()]).await?)
-    }
-
-    /// After [`Store::swap`] of wrapped keys: their column that names the key.
-    ///
-    /// # Errors
-    /// The database.
-    pub async fn name_wrapping_key(
-        &self,
-        tx: &DatabaseTransaction,
-        keys: &[OrgKeyId],
-        primary: &str,
-    ) -> Result<(), StoreError> {
-        let begin = header(primary);
-        let sql = format!(
-            "update org_keys set wrapped_by = $1 where substr(wrapped, 1, {}) = $2 and id in ({})",
-            begin.len(),
-            marks(3, keys.len())
-        );
-        let mut values: Vec<Value> = vec![primary.to_owned().into(), begin.into()];
-        values.extend(uuids(keys));
-        run(tx, &sql, values).await?;
-        Ok(())
     }
 }
 
