@@ -3,6 +3,7 @@
 //! was acknowledged is written down: the checker asks what became of it.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -95,6 +96,8 @@ pub struct Log {
     pub unanswered: usize,
     /// Requests that were given up: whether they were done, nobody was told.
     pub given_up: usize,
+    /// When each request was made for the first time, by its key.
+    first: HashMap<String, Instant>,
 }
 
 /// The client. Clones share its log.
@@ -165,7 +168,11 @@ impl Client {
     /// # Errors
     /// It refuses the request as wrong.
     pub async fn ask(&self, api: usize, key: &str, drills: &[Drill]) -> Result<Option<Vec<Uuid>>> {
-        let asked = Instant::now();
+        let asked = *self
+            .log()
+            .first
+            .entry(key.to_owned())
+            .or_insert_with(Instant::now);
         let url = format!(
             "http://127.0.0.1:{}/api/integrations/drills",
             self.apis[api]
@@ -183,7 +190,8 @@ impl Client {
         };
         let status = response.status();
         if status.is_server_error() {
-            self.log().refused.push((asked, status.as_u16()));
+            let refused = (Instant::now(), status.as_u16());
+            self.log().refused.push(refused);
             return Ok(None);
         }
         let Ok(body) = response.text().await else {

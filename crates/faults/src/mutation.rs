@@ -50,7 +50,7 @@ impl Mutation {
 }
 
 /// All of them.
-pub static ALL: [Mutation; 14] = [
+pub static ALL: [Mutation; 18] = [
     Mutation::statement(
         "the fence does not compare the epoch",
         Fault::Zombie,
@@ -145,6 +145,45 @@ pub static ALL: [Mutation; 14] = [
             "order by o.id limit 1) = j.id)",
             "order by o.id limit 1) is not null)",
         )],
+    ),
+    Mutation::statement(
+        "parked jobs are not woken",
+        Fault::Provider,
+        &[(
+            "where connection_id = $1 and state = 'parked' order by id",
+            "where connection_id = $1 and state = 'parked' and false order by id",
+        )],
+    ),
+    Mutation::statement(
+        "a stream's cursor goes back",
+        Fault::Provider,
+        &[(
+            "UPDATE \"stream_states\" SET \"cursor\" = $1",
+            "UPDATE \"stream_states\" SET \"cursor\" = case when \"cursor\" is null then $1::jsonb else \
+             jsonb '{\"until\": \"2001-01-01T00:00:00Z\", \"latest_time\": \"2001-01-01T00:00:00Z\"}' end",
+        )],
+    ),
+    Mutation::statement(
+        "a changed record keeps its old shape",
+        Fault::Provider,
+        &[(
+            "data = case when excluded.deleted_at is null then excluded.data else records.data end",
+            "data = records.data",
+        )],
+    ),
+    Mutation::statement(
+        "a tick does not move its schedule on, and has no wall",
+        Fault::Ticks,
+        &[
+            (
+                "set tick = nullif(new.tick, 'epoch'), next_at = nullif(new.due, 'epoch'),",
+                "set",
+            ),
+            (
+                "as new (schedule_id, tick, outcome, job_id)",
+                "as new (schedule_id, tick, outcome, job_id) on conflict do nothing",
+            ),
+        ],
     ),
     Mutation {
         commit_later: Some(Duration::from_millis(400)),

@@ -298,7 +298,7 @@ impl Stage {
                 variables.insert("PATCHBAY_SEALING_PUBLIC_KEY".to_owned(), key);
             }
             Role::Worker => {
-                let slots = format!("sync={0},interactive=2", self.plan.slots);
+                let slots = format!("sync={},interactive=2,maintenance=2", self.plan.slots);
                 variables.insert("PATCHBAY_WORKER__QUEUES".to_owned(), slots);
                 variables.insert("PATCHBAY_KEYRING_FILE".to_owned(), self.keyring());
                 let loopback = "127.0.0.0/8".to_owned();

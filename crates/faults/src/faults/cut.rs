@@ -30,7 +30,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
     let mut stage = Stage::open(plan).await?;
     let client = stage.client.clone();
     let mut outcome = Outcome::new("worker cut from PostgreSQL");
-    for round in 0..run.number(10, 1) {
+    for round in 0..run.number(6, 1) {
         let drill = Drill::new(24, Duration::from_millis(500), Some(stage.abroad.calm()));
         let jobs = client.enqueue(&[drill], Duration::from_secs(20)).await?;
         let of_job = |stage: &Stage| -> Vec<Call> {

@@ -20,6 +20,7 @@ mod postgres;
 mod provider;
 mod redis;
 mod rolling;
+mod ticks;
 mod zombie;
 
 /// What is done to the product.
@@ -61,6 +62,8 @@ pub enum Fault {
     Provider,
     /// A provider that means harm
     Hostile,
+    /// Schedulers killed at random while schedules are due every second
+    Ticks,
     /// `patchbay up` killed while it writes
     Embedded,
 }
@@ -112,6 +115,7 @@ impl Fault {
             Self::Clocks => Box::pin(clocks::run(run)).await,
             Self::Provider => Box::pin(provider::run(run)).await,
             Self::Hostile => Box::pin(hostile::run(run)).await,
+            Self::Ticks => Box::pin(ticks::run(run)).await,
             Self::Embedded => Box::pin(embedded::run(run)).await,
         };
         outcome.map(|outcome| Outcome {

@@ -21,23 +21,38 @@ use crate::{
 const TOKEN: &str = "a-token-of-the-stand-in";
 const STREAMS: [&str; 4] = ["catalog", "sales", "customers", "inventory"];
 
-pub async fn run(run: Run) -> Result<Outcome> {
+/// The stand-in, running, and a plan whose workers use it.
+pub(super) fn stand_in(run: Run) -> Result<((Process, u16), Plan)> {
     let port = free_port();
     let base = format!("http://127.0.0.1:{port}/square");
-    let address = port.to_string();
-    let items = run.number(5_000, 300).to_string();
+    let (address, items) = (port.to_string(), run.number(5_000, 300).to_string());
     let arguments = [
-        "sandbox", "--port", &address, "--token", TOKEN, "--items", &items,
+        "sandbox",
+        "--port",
+        &address,
+        "--token",
+        TOKEN,
+        "--items",
+        &items,
+        "--orders",
+        "3000",
+        "--customers",
+        "1500",
+        "--seed",
+        "7",
     ];
-    let more = ["--orders", "3000", "--customers", "1500", "--seed", "7"];
-    let arguments = [&arguments[..], &more[..]].concat();
-    let _provider = Process::start(&crate::binary()?, &arguments, &[])?;
+    let process = Process::start(&crate::binary()?, &arguments, &[])?;
     let name = "PATCHBAY_PROVIDERS__SQUARE__BASE_URL".to_owned();
     let plan = Plan {
         mutation: run.mutation,
         variables: vec![(Role::Worker, name, base)],
         ..Plan::default()
     };
+    Ok(((process, port), plan))
+}
+
+pub async fn run(run: Run) -> Result<Outcome> {
+    let ((_provider, port), plan) = stand_in(run)?;
     let mut stage = Stage::open(plan).await?;
     let control = Control::new(&stage, port);
     let peaceful = stage.another_org("Peaceful").await?;
@@ -126,7 +141,7 @@ async fn refuse_token(
     Ok(())
 }
 
-async fn connect(stage: &mut Stage, client: &Client) -> Result<String> {
+pub(super) async fn connect(stage: &mut Stage, client: &Client) -> Result<String> {
     let body =
         json!({ "provider": "square", "config": {}, "credential": { "access_token": TOKEN } });
     let path = "connections?wait=30";
