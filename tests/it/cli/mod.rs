@@ -4,5 +4,6 @@ mod browser;
 mod desk;
 mod keys;
 mod readme;
+mod schedules;
 mod starting;
 mod up;

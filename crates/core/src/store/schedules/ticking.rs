@@ -11,8 +11,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, Statement, Value,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement, Value,
     sea_query::{LockBehavior, LockType},
 };
 use uuid::Uuid;
@@ -73,6 +73,10 @@ impl Store {
     /// The database; nothing was done then.
     pub async fn tick_schedules(&self, limit: u64) -> Result<Ticked, StoreError> {
         let now = self.jobs().now().await?;
+        // Most looks find nothing; on SQLite a transaction would hold up every writer.
+        if !self.is_any_due(now).await? {
+            return Ok(Ticked::default());
+        }
         let tx = self.begin().await?;
         let due = self.due_schedules(&tx, now, limit).await?;
         if due.is_empty() {
@@ -120,6 +124,19 @@ impl Store {
         })
     }
 
+    async fn is_any_due(&self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let first: Option<ScheduleId> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(due_by(now))
+            .order_by_asc(Column::NextAt)
+            .limit(1)
+            .into_tuple()
+            .one(self.db())
+            .await?;
+        Ok(first.is_some())
+    }
+
     /// Due rows that no other scheduler is dealing with, the longest due first.
     async fn due_schedules(
         &self,
@@ -128,9 +145,7 @@ impl Store {
         limit: u64,
     ) -> Result<Vec<(Model, Standing)>, StoreError> {
         let schedules = Entity::find()
-            .filter(Column::PausedAt.is_null())
-            .filter(Column::NextAt.is_not_null())
-            .filter(Column::NextAt.lte(now))
+            .filter(due_by(now))
             .order_by_asc(Column::NextAt)
             .limit(limit)
             .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
@@ -150,6 +165,14 @@ impl Store {
             })
             .collect())
     }
+}
+
+/// The words of the index of due times.
+fn due_by(now: DateTime<Utc>) -> Condition {
+    Condition::all()
+        .add(Column::PausedAt.is_null())
+        .add(Column::NextAt.is_not_null())
+        .add(Column::NextAt.lte(now))
 }
 
 impl Batch {
