@@ -12,6 +12,8 @@ mod m20261120_000002_consent;
 mod m20261120_000003_keys;
 mod m20261120_000004_schedules;
 mod m20261120_000005_health;
+mod m20261120_000006_policy;
+mod m20261120_000007_quotas;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000003_keys::Migration),
             Box::new(m20261120_000004_schedules::Migration),
             Box::new(m20261120_000005_health::Migration),
+            Box::new(m20261120_000006_policy::Migration),
+            Box::new(m20261120_000007_quotas::Migration),
         ]
     }
 

@@ -89,6 +89,14 @@ pub enum EventKind {
     #[serde(rename = "sync.completed")]
     #[sea_orm(string_value = "sync.completed")]
     SyncCompleted,
+    /// Something was asked to be done at the provider.
+    #[serde(rename = "action.requested")]
+    #[sea_orm(string_value = "action.requested")]
+    ActionRequested,
+    /// It was done.
+    #[serde(rename = "action.completed")]
+    #[sea_orm(string_value = "action.completed")]
+    ActionCompleted,
     /// A schedule was made.
     #[serde(rename = "schedule.created")]
     #[sea_orm(string_value = "schedule.created")]
@@ -121,6 +129,22 @@ pub enum EventKind {
     #[serde(rename = "job.cancelled")]
     #[sea_orm(string_value = "job.cancelled")]
     JobCancelled,
+    /// A person took a dead job out of the dead-letter queue.
+    #[serde(rename = "job.discarded")]
+    #[sea_orm(string_value = "job.discarded")]
+    JobDiscarded,
+    /// A person sent many dead jobs back to work.
+    #[serde(rename = "dead_jobs.retried")]
+    #[sea_orm(string_value = "dead_jobs.retried")]
+    DeadJobsRetried,
+    /// A person took many dead jobs out of the dead-letter queue.
+    #[serde(rename = "dead_jobs.discarded")]
+    #[sea_orm(string_value = "dead_jobs.discarded")]
+    DeadJobsDiscarded,
+    /// How failed work is tried again was changed.
+    #[serde(rename = "retry_policy.changed")]
+    #[sea_orm(string_value = "retry_policy.changed")]
+    RetryPolicyChanged,
     /// A person sent a dead job back to work.
     #[serde(rename = "job.retried")]
     #[sea_orm(string_value = "job.retried")]

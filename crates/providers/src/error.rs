@@ -33,6 +33,8 @@ pub struct ProviderError {
     pub place_forgotten: bool,
     /// JSON pointer to the field that has to be corrected (`/config/location_ids`).
     pub field: Option<String>,
+    /// Its host is left alone until `retry_after` has passed, so nothing was sent.
+    pub paused: bool,
 }
 
 impl ProviderError {
@@ -47,6 +49,7 @@ impl ProviderError {
             retry_after: None,
             place_forgotten: false,
             field: None,
+            paused: false,
         }
     }
 
@@ -113,6 +116,10 @@ impl ProviderError {
     #[must_use]
     pub fn into_job_error(self, now: DateTime<Utc>, credential_version: Option<i64>) -> JobError {
         let next = match self.kind {
+            // No fault of the job, and it would be asked in vain: it costs no attempt.
+            FailureKind::ProviderDown if self.paused => Next::Snooze {
+                until: now + self.pause().unwrap_or_default(),
+            },
             FailureKind::Auth => Next::Park { credential_version },
             // "Later" is no fault of the job: it costs no attempt.
             FailureKind::RateLimited => Next::Snooze {
@@ -144,6 +151,14 @@ impl From<OutboundError> for ProviderError {
     fn from(error: OutboundError) -> Self {
         const IF_IT_LASTS: &str = "Look at the provider's status page if it lasts.";
         let (kind, action) = match &error {
+            OutboundError::Paused { held, .. } => {
+                let words = "Nothing: it goes on by itself when the provider answers. Look at the provider's status page if it lasts.";
+                let mut paused =
+                    Self::new(FailureKind::ProviderDown, format!("{error}."), words);
+                paused.retry_after = Some(held.after);
+                paused.paused = true;
+                return paused;
+            }
             OutboundError::Blocked { .. } => (
                 FailureKind::Blocked,
                 "Correct the address, or let the operator allow its subnet or host in the outbound settings.",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use patchbay_core::{
     clock::Clock,
-    outbound::{Origin, Outbound, OutboundError},
+    outbound::{Origin, Outbound, OutboundError, Subject},
     secret::SecretFields,
 };
 use serde_json::Value;
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{
     backoff::Backoff, etsy::Etsy, google_drive::GoogleDrive, oauth::OauthPlace, provider::Provider,
-    session::Session, shopify::Shopify, slack::Slack, square::Square,
+    session::Session, shopify::Shopify, slack::Slack, smtp::Smtp, square::Square,
 };
 
 /// The providers of this process.
@@ -52,6 +52,7 @@ impl Registry {
             Arc::new(GoogleDrive::new()),
             Arc::new(Shopify::new()),
             Arc::new(Slack::new()),
+            Arc::new(Smtp::new()),
             Arc::new(Square::new()),
         ];
         let providers = all
@@ -137,9 +138,15 @@ impl Registry {
             config,
             secret,
             clock,
+            subject: Subject {
+                provider: manifest.key.as_str().into(),
+                label: manifest.label.as_str().into(),
+                exempt: false,
+            },
             trace_context,
             backoff: Backoff::default(),
             client: None,
+            effect: None,
         }
     }
 

@@ -8,14 +8,15 @@ use patchbay_core::{
     clock::Clock,
     failure::FailureKind,
     outbound::{
-        Credential, Origin, Outbound, OutboundRequest, OutboundResponse, header::HeaderName,
+        Credential, Origin, Outbound, OutboundRequest, OutboundResponse, Subject, TcpConnection,
+        header::HeaderName,
     },
     secret::{Secret, SecretFields},
 };
 use serde_json::Value;
 use url::Url;
 
-use crate::{backoff::Backoff, error::ProviderError, oauth::OauthClient};
+use crate::{backoff::Backoff, effect::Effect, error::ProviderError, oauth::OauthClient};
 
 /// Everything a provider's code may use.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Session {
     pub secret: SecretFields,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Whom it asks, for the circuit breakers.
+    pub subject: Subject,
     /// W3C `traceparent` of the job.
     pub trace_context: Option<String>,
     /// How a refusal for haste is waited out.
@@ -39,6 +42,8 @@ pub struct Session {
     /// The OAuth client of the grant, for providers whose API asks for it in every call
     /// (Etsy). Only a worker has it.
     pub client: Option<OauthClient>,
+    /// Of an action that is not repeatable: asks for leave before it acts.
+    pub effect: Option<Effect>,
 }
 
 impl Session {
@@ -47,6 +52,41 @@ impl Session {
     pub fn with_client(mut self, client: Option<OauthClient>) -> Self {
         self.client = client;
         self
+    }
+
+    /// With an effect to ask leave for.
+    #[must_use]
+    pub fn with_effect(mut self, effect: Option<Effect>) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// The effect of an action that is not repeatable.
+    ///
+    /// # Errors
+    /// Whoever runs the action does not watch it, so it must not act.
+    pub fn effect(&self) -> Result<&Effect, ProviderError> {
+        self.effect.as_ref().ok_or_else(|| {
+            ProviderError::new(
+                FailureKind::Internal,
+                "Nothing was done: this action was started without a record of it.",
+                "Report it with the job's id.",
+            )
+        })
+    }
+
+    /// Connects to the server that config names: the one that may be given the credential.
+    ///
+    /// # Errors
+    /// The address policy refused it, or nobody is there.
+    pub async fn dial(&self) -> Result<TcpConnection, ProviderError> {
+        match self.credential_origins.as_slice() {
+            [origin] => Ok(self.outbound.connect_tcp(origin).await?),
+            [] | [_, _, ..] => Err(ProviderError::invalid(
+                "The connection's config names no server.",
+                "Correct the connection's config.",
+            )),
+        }
     }
 
     /// The present time.
@@ -102,6 +142,7 @@ impl Session {
         mut request: OutboundRequest,
     ) -> Result<OutboundResponse, patchbay_core::outbound::OutboundError> {
         request.trace_context.clone_from(&self.trace_context);
+        request.subject = Some(self.subject.clone());
         self.outbound.send(request).await
     }
 }

@@ -8,6 +8,7 @@
 
 mod backend;
 mod book;
+mod breaker;
 pub mod clients;
 pub mod context;
 mod deaf;

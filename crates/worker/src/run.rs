@@ -16,6 +16,7 @@ use patchbay_core::{
     ids::{ConnectionId, OrgId},
     job::{JobError, Lease, Next, Settle, Settlement},
     progress::Progress,
+    retry::{RetryPolicy, Scope},
     store::{Store, StoreError, jobs::Settled},
 };
 use sea_orm::DatabaseTransaction;
@@ -78,6 +79,7 @@ pub struct JobRun {
     ended: AtomicBool,
     reason: OnceLock<StopReason>,
     settled: OnceLock<Settled>,
+    policy: OnceLock<RetryPolicy>,
     store: Store,
     hints: Arc<dyn Hints>,
 }
@@ -102,6 +104,7 @@ impl JobRun {
             ended: AtomicBool::new(false),
             reason: OnceLock::new(),
             settled: OnceLock::new(),
+            policy: OnceLock::new(),
             store,
             hints,
         }
@@ -274,6 +277,30 @@ impl JobRun {
     pub(crate) fn stop_for(&self, reason: StopReason) {
         self.reason.get_or_init(|| reason);
         self.stop.cancel();
+    }
+
+    /// Reads the policy of the job's org, which says what a failure comes to. It is read when a
+    /// body has failed, so that a change takes effect on jobs that run or wait already.
+    pub(crate) async fn read_policy(&self) {
+        let Some(org) = self.job.org_id else { return };
+        let read = self.store.retry_policy(self.store.db(), org, Scope::Jobs);
+        match read.await {
+            Ok(set) => {
+                let policy = set.map_or_else(RetryPolicy::default, |set| set.policy);
+                self.policy.get_or_init(|| policy);
+            }
+            Err(error) => {
+                tracing::warn!(%error, job = %self.job.id, "the retry policy could not be read");
+            }
+        }
+    }
+
+    /// The policy of the job's org; `None` where it could not be read.
+    pub(crate) fn policy(&self) -> Option<RetryPolicy> {
+        match self.job.org_id {
+            Some(_) => self.policy.get().copied(),
+            None => Some(RetryPolicy::default()),
+        }
     }
 
     /// What the body settled itself, if its transaction was committed.

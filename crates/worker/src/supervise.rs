@@ -48,7 +48,13 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metri
     };
     // The body is gone; what follows is not its work and must not make it look deaf.
     drop(guard);
-    if tokio::time::timeout(LAST_LINES_WITHIN, last_lines(&run, &ended))
+    let last_lines = async {
+        if has_failed(&ended) {
+            run.read_policy().await;
+        }
+        last_lines(&run, &ended).await;
+    };
+    if tokio::time::timeout(LAST_LINES_WITHIN, last_lines)
         .await
         .is_err()
     {
@@ -65,6 +71,13 @@ async fn last_lines(run: &JobRun, ended: &Ended) {
         run.log.warn(failure.message.clone(), fields).await;
     }
     run.log.flush().await;
+}
+
+fn has_failed(ended: &Ended) -> bool {
+    match ended {
+        Ended::Answered(Ok(_)) => false,
+        Ended::Answered(Err(_)) | Ended::Dropped(_) | Ended::Panicked(_) => true,
+    }
 }
 
 /// Marks the run as ended also when its body panics.

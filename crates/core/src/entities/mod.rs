@@ -2,6 +2,7 @@
 //! `migrations/src/*/postgres.sql`.
 
 pub mod api_key;
+pub mod breaker;
 pub mod connection;
 pub mod connection_health;
 pub mod consent;
@@ -19,8 +20,10 @@ pub mod oauth_client;
 pub mod org;
 pub mod org_key;
 pub mod process;
+pub mod quota;
 pub mod record;
 pub mod retention_mark;
+pub mod retry_policy;
 pub mod schedule;
 pub mod schedule_tick;
 pub mod stream_state;

@@ -1,9 +1,10 @@
 //! Why a request abroad brought no answer. Messages name the origin only: paths
 //! and queries may carry secrets.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::Origin;
+use crate::breaker::Held;
 
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,17 @@ pub enum OutboundError {
         /// In words.
         reason: String,
     },
+    /// The provider's host does not answer for a while; nothing was sent.
+    #[error(
+        "{label} does not answer since {} UTC ({}); it is tried again at {} UTC",
+        held.since.format("%Y-%m-%d %H:%M:%S"), held.reason, held.until.format("%H:%M:%S")
+    )]
+    Paused {
+        /// The provider's name.
+        label: Arc<str>,
+        /// Since when, why, until when.
+        held: Held,
+    },
     /// The client could not be made.
     #[error("the HTTP client cannot be set up: {0}")]
     Setup(String),
@@ -114,9 +126,29 @@ impl OutboundError {
             | Self::Setup(_)
             | Self::Dns { .. }
             | Self::Connect { .. }
+            | Self::Paused { .. }
             | Self::Tls { .. } => true,
             Self::Timeout { stage, .. } => *stage == Stage::Connect,
             Self::Broken { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+
+    /// Whether the host, or the way to it, is at fault. An answer that breaks a rule of ours
+    /// is not: the host is there.
+    #[must_use]
+    pub fn is_the_hosts(&self) -> bool {
+        match self {
+            Self::Timeout { .. }
+            | Self::Dns { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Broken { .. } => true,
+            Self::Blocked { .. }
+            | Self::ForeignHost { .. }
+            | Self::Malformed(_)
+            | Self::TooLarge { .. }
+            | Self::Paused { .. }
+            | Self::Setup(_) => false,
         }
     }
 
@@ -133,6 +165,7 @@ impl OutboundError {
             | Self::Malformed(_)
             | Self::TooLarge { .. }
             | Self::Tls { .. }
+            | Self::Paused { .. }
             | Self::Setup(_) => false,
         }
     }

@@ -14,17 +14,22 @@ use std::{
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Host;
 
+use crate::breaker::Breakers;
+
 mod error;
+mod guarded;
 mod policy;
 mod request;
 mod resolver;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
 pub use error::{OutboundError, Stage};
 pub use policy::{AddressPolicy, Allowed, InvalidAllowed, is_public};
-pub use request::{Credential, Limits, Origin, OutboundRequest, OutboundResponse};
+pub use request::{Credential, Limits, Origin, OutboundRequest, OutboundResponse, Subject};
 pub use reqwest::{Method, StatusCode, header};
+pub use tcp::{InvalidAnchors, TcpConnection, trust_anchors};
 
 use resolver::{CheckedResolver, RefusedAddress};
 
@@ -54,6 +59,7 @@ pub struct Outbound {
     client: reqwest::Client,
     policy: Arc<AddressPolicy>,
     connect: Duration,
+    breakers: Option<Arc<Breakers>>,
 }
 
 impl Outbound {
@@ -85,7 +91,21 @@ impl Outbound {
             client,
             policy,
             connect: config.connect,
+            breakers: None,
         })
+    }
+
+    /// With the circuit breakers of the fleet.
+    #[must_use]
+    pub fn with_breakers(mut self, breakers: Arc<Breakers>) -> Self {
+        self.breakers = Some(breakers);
+        self
+    }
+
+    /// The circuit breakers, where there are any.
+    #[must_use]
+    pub fn breakers(&self) -> Option<&Arc<Breakers>> {
+        self.breakers.as_ref()
     }
 
     /// Sends once and reads the whole answer, whatever its status.
@@ -95,12 +115,25 @@ impl Outbound {
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
         let origin = Origin::of(&request.url)?;
         self.check_literal(&origin, &request)?;
+        match (&self.breakers, request.subject.clone()) {
+            (Some(breakers), Some(subject)) => {
+                guarded::send(breakers, &subject, &origin, self.once(&origin, request)).await
+            }
+            _ => self.once(&origin, request).await,
+        }
+    }
+
+    async fn once(
+        &self,
+        origin: &Origin,
+        request: OutboundRequest,
+    ) -> Result<OutboundResponse, OutboundError> {
         let limits = request.limits;
-        let request = prepare(&origin, request)?;
-        match tokio::time::timeout(limits.total, self.exchange(&origin, request, limits)).await {
+        let request = prepare(origin, request)?;
+        match tokio::time::timeout(limits.total, self.exchange(origin, request, limits)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(OutboundError::Timeout {
-                origin,
+                origin: origin.clone(),
                 stage: Stage::Total,
                 limit: limits.total,
             }),
@@ -232,6 +265,7 @@ fn prepare(origin: &Origin, request: OutboundRequest) -> Result<reqwest::Request
         credentials,
         body_origins,
         trace_context,
+        subject: _,
         limits: _,
     } = request;
     let foreign = |allowed: &[Origin]| !allowed.contains(origin);

@@ -1,6 +1,6 @@
 //! What is sent and what comes back.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::{
@@ -64,6 +64,20 @@ impl Origin {
                 url.scheme()
             ))),
         }
+    }
+
+    /// The origin of a service that is not HTTP: `smtp`, host and port.
+    #[must_use]
+    pub fn service(scheme: &str, host: &str, port: u16) -> Self {
+        Self {
+            scheme: scheme.to_owned(),
+            host: host.to_ascii_lowercase(),
+            port,
+        }
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     /// The host, an IPv6 address in brackets.
@@ -170,8 +184,22 @@ pub struct OutboundRequest {
     pub body_origins: Option<Vec<Origin>>,
     /// W3C `traceparent` of the work this belongs to.
     pub trace_context: Option<String>,
+    /// Which provider is asked; `None` stands outside the circuit breakers.
+    pub subject: Option<Subject>,
     /// Deadlines and body cap.
     pub limits: Limits,
+}
+
+/// The provider that a request asks, for the circuit breakers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its key.
+    pub provider: Arc<str>,
+    /// Its name, for people.
+    pub label: Arc<str>,
+    /// Sent also while the host is left alone: a check, or a person's test. Its outcome
+    /// counts like any other, so a person can see the provider recover.
+    pub exempt: bool,
 }
 
 impl OutboundRequest {
@@ -186,6 +214,7 @@ impl OutboundRequest {
             credentials: Vec::new(),
             body_origins: None,
             trace_context: None,
+            subject: None,
             limits: Limits::default(),
         }
     }
@@ -250,6 +279,7 @@ impl fmt::Debug for OutboundRequest {
             .field("credentials", &self.credentials)
             .field("body_origins", &self.body_origins)
             .field("trace_context", &self.trace_context)
+            .field("subject", &self.subject)
             .field("limits", &self.limits)
             .finish()
     }

@@ -25,6 +25,21 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether a row that must be the only one of its key met another: of jobs, the same work
+    /// was asked for in between.
+    #[must_use]
+    pub fn is_a_twin(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        matches!(
+            error.sql_err(),
+            Some(sea_orm::SqlErr::UniqueConstraintViolation(_))
+        )
+    }
+}
+
 fn driver_error_is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)

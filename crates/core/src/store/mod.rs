@@ -11,10 +11,12 @@ use sea_orm::{
 use crate::clock::Clock;
 
 pub mod api_keys;
+pub mod breakers;
 pub mod connect;
 pub mod connections;
 pub mod consents;
 pub mod credentials;
+pub mod dead;
 #[cfg(debug_assertions)]
 mod drills;
 pub mod duties;
@@ -28,8 +30,10 @@ pub mod keys;
 pub mod oauth_clients;
 pub mod orgs;
 pub mod overview;
+pub mod quotas;
 pub mod records;
 pub mod retention;
+pub mod retry_policy;
 pub mod schedules;
 pub mod streams;
 

@@ -96,6 +96,7 @@ impl From<OutboundError> for TokenError {
             OutboundError::Timeout { .. }
             | OutboundError::TooLarge { .. }
             | OutboundError::Dns { .. }
+            | OutboundError::Paused { .. }
             | OutboundError::Connect { .. }
             | OutboundError::Tls { .. }
             | OutboundError::Broken { .. } => false,

@@ -39,10 +39,7 @@ pub(super) fn settle_for(
             next: Next::Release,
             failure,
         })) if run.stopped().is_none() => {
-            return Settle::Snooze {
-                delay: SHORTEST_SNOOZE.mul_f64(rand::rng().random_range(1.0..2.5)),
-                failure: run.log.scrub_failure(failure),
-            };
+            return soon(run.log.scrub_failure(failure));
         }
         Ended::Answered(Err(error)) => error,
         Ended::Dropped(StopReason::Deadline) => past_deadline(metrics),
@@ -54,13 +51,28 @@ pub(super) fn settle_for(
         Ended::Panicked(message) => panicked(run, &message, metrics),
     };
     let failure = run.log.scrub_failure(failure);
+    let policy = match (run.policy(), next) {
+        (Some(policy), _) => policy,
+        // Nobody can say how many attempts it has: the database is away.
+        (None, Next::Retry { .. }) => return soon(failure),
+        (None, Next::Fail | Next::Snooze { .. } | Next::Park { .. } | Next::Release) => {
+            RetryPolicy::default()
+        }
+    };
     retry::decide(
         &run.job,
         Err(JobError { next, failure }),
-        &RetryPolicy::default(),
+        &policy,
         clock.now(),
         rand::random(),
     )
+}
+
+fn soon(failure: Failure) -> Settle {
+    Settle::Snooze {
+        delay: SHORTEST_SNOOZE.mul_f64(rand::rng().random_range(1.0..2.5)),
+        failure,
+    }
 }
 
 fn past_deadline(metrics: &Metrics) -> JobError {
@@ -128,6 +140,16 @@ mod tests {
         };
         assert_eq!(failure.message, "the database is away");
         assert!((2..=5).contains(&delay.as_secs()), "{delay:?}");
+    }
+
+    #[tokio::test]
+    async fn nobody_gives_up_by_a_policy_that_could_not_be_read() {
+        let (mut run, _) = JobRun::on_memory(json!({})).await;
+        run.job.org_id = Some(patchbay_core::ids::OrgId::new(&SystemClock));
+        run.job.attempt = 3;
+        run.read_policy().await;
+        let settle = settled(&run, answer(Next::Retry { after: None }, "503"));
+        assert!(matches!(settle, Settle::Snooze { .. }), "{settle:?}");
     }
 
     #[tokio::test]

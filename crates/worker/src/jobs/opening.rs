@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::{checking, connection_test::hint};
-use crate::{context::Context, refresh::RefreshError, run::JobRun};
+use crate::{breaker, context::Context, refresh::RefreshError, run::JobRun};
 
 /// A connection with its provider, ready for work.
 #[derive(Debug)]
@@ -194,14 +194,16 @@ pub fn session(
 ) -> Session {
     secret.0.values().for_each(|secret| run.log.hide(secret));
     let trace = run.job.trace_context.clone();
-    ctx.providers.open(
+    let mut session = ctx.providers.open(
         provider,
         ctx.outbound.clone(),
         ctx.clock.clone(),
         config,
         secret,
         trace,
-    )
+    );
+    session.subject.exempt = breaker::is_exempt(run.job.kind);
+    session
 }
 
 impl Opened {
@@ -257,8 +259,12 @@ impl Opened {
                 json!({ "kind": failure.kind, "code": failure.code }),
             )
             .await;
-        self.note(run, ctx, &failure).await?;
-        Err(error.into_job_error(ctx.clock.now(), Some(self.credential_version)))
+        // "Later" is no fault of the connection.
+        if !error.paused {
+            self.note(run, ctx, &failure).await?;
+        }
+        let error = error.into_job_error(ctx.clock.now(), Some(self.credential_version));
+        Err(breaker::spare(&self.session, error))
     }
 
     /// Writes down what went wrong with the credential in force.

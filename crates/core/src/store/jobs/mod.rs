@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod columns;
+mod died;
 mod ending;
 mod kinds;
 mod order;

@@ -164,7 +164,7 @@ impl JobStore for PostgresJobs {
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         let successors = self.ids.take(&*self.clock, settlements.len());
-        if settle::may_park(settlements) {
+        if settle::takes_several_statements(settlements) {
             let tx = self.db.begin().await?;
             let settled = settle::settle(&tx, settlements, &successors).await?;
             tx.commit().await?;

@@ -35,7 +35,7 @@ const RETRY: &str = concat!(
     "
     update jobs
     set state = 'queued', run_at = patchbay_now(), attempt = 0, crashes = 0, again = false,
-        error = null, finished_at = null, discarded_at = null
+        error = null, dead_group = null, finished_at = null, discarded_at = null
     where id = $1 and state in ('failed', 'quarantined') and (sealed is not null or sealed_key is null)
       and (dedupe_key is null or (
         select true from jobs twin where twin.dedupe_key = jobs.dedupe_key

@@ -83,11 +83,13 @@ const RESCUE: &str = concat!("
     ),
     taken as (
         update jobs
-        set (crashes, state, finished_at, error) = (
+        set (crashes, state, finished_at, error, dead_group) = (
                 select jobs.crashes + charge,
                        case when dead_for_good then 'quarantined' else 'queued' end,
                        case when dead_for_good then clock.now end,
-                       case when dead_for_good then $4::jsonb else jobs.error end
+                       case when dead_for_good then $4::jsonb else jobs.error end,
+                       case when dead_for_good then jobs.kind || ':' || coalesce((select c.provider
+                            from connections c where c.id = jobs.connection_id), '-') || ':crash' end
                 from clock, (
                     select charge, charge > 0 and jobs.crashes + charge >= $3 as dead_for_good
                     from (select charges[width_bucket(jobs.id, charged.jobs)] as charge from charged offset 0) mine

@@ -9,7 +9,7 @@ use crate::{
     store::{
         StoreError,
         jobs::{
-            Settled,
+            Settled, died,
             ending::{Ending, PARK_UNDER_ACTIVE},
         },
     },
@@ -91,8 +91,14 @@ const LOCK_CONNECTIONS: &str = "
     where id in (select connection_id from jobs where id = any($1))
     order by id for no key update";
 
-/// Whether these need a transaction around [`settle`]: parks take two statements.
-pub(super) fn may_park(settlements: &[Settlement]) -> bool {
+/// Whether these need a transaction around [`settle`].
+pub(super) fn takes_several_statements(settlements: &[Settlement]) -> bool {
+    settlements
+        .iter()
+        .any(|settlement| matches!(settlement.end, Settle::Park { .. } | Settle::Fail { .. }))
+}
+
+fn may_park(settlements: &[Settlement]) -> bool {
     settlements
         .iter()
         .any(|settlement| matches!(settlement.end, Settle::Park { .. }))
@@ -119,7 +125,7 @@ pub(super) async fn settle(
         statement(SETTLE, columns(&one_of_each(settlements), successors)?),
     )
     .await?;
-    settled
+    let settled: Vec<Settled> = settled
         .iter()
         .map(|row| {
             Ok(Settled {
@@ -128,7 +134,9 @@ pub(super) async fn settle(
                 successor: row.try_get("", "successor")?,
             })
         })
-        .collect()
+        .collect::<Result<_, StoreError>>()?;
+    died::note(db, settlements, &settled).await?;
+    Ok(settled)
 }
 
 /// In id order, one for each job: of two runs of a job only the later can still hold it.

@@ -35,7 +35,7 @@ const RETRY: &str = concat!(
     "
     update jobs
     set state = 'queued', run_at = ?2, attempt = 0, crashes = 0, again = false,
-        error = null, finished_at = null, discarded_at = null
+        error = null, dead_group = null, finished_at = null, discarded_at = null
     where id = ?1 and state in ('failed', 'quarantined') and (sealed is not null or sealed_key is null)
       and not exists (select 1 from jobs twin where twin.dedupe_key = jobs.dedupe_key
           and twin.state in ('queued', 'parked', 'running') and twin.dedupe_key is not null)

@@ -28,6 +28,8 @@ const BURY: &str = "update processes set ended_at = ?2 where id = ?1";
 const TAKE: &str = "
     update jobs
     set crashes = ?2, state = ?3, finished_at = ?4, error = coalesce(?5, error), run_at = ?6,
+        dead_group = case when ?5 is not null then kind || ':' || coalesce((select c.provider
+            from connections c where c.id = jobs.connection_id), '-') || ':crash' end,
         leased_by = null, deadline = null
     where id = ?1";
 

@@ -10,7 +10,7 @@ use crate::{
     store::{
         StoreError,
         jobs::{
-            Settled,
+            Settled, died,
             ending::{Ending, PARK_UNDER_ACTIVE},
         },
     },
@@ -86,6 +86,7 @@ pub(super) async fn settle(
     for (settlement, successor) in in_order {
         settled.extend(settle_one(tx, settlement, successor, now).await?);
     }
+    died::note(tx, settlements, &settled).await?;
     Ok(settled)
 }
 

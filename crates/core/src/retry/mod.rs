@@ -4,84 +4,35 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     entities::job::Model as Job,
-    job::{JobError, Next, Settle},
+    job::{DEFAULT_MAX_ATTEMPTS, JobError, Next, Settle},
 };
+
+pub mod fingerprint;
+mod policy;
+
+pub use policy::{BOUNDS, Backoff, Bounds, RetryPolicy, Scope};
 
 /// The longest wait that a provider's `Retry-After` can cause.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How the wait grows from retry to retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Backoff {
-    /// Doubles: base, 2 base, 4 base.
-    Exponential,
-    /// Grows by the base: base, 2 base, 3 base.
-    Linear,
-    /// Always the base.
-    Fixed,
-}
-
-/// An org's policy for jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryPolicy {
-    /// How the wait grows.
-    pub backoff: Backoff,
-    /// The wait before the first retry.
-    pub base: Duration,
-    /// No wait is longer, unless the provider asks for it.
-    pub cap: Duration,
-    /// Waits are shortened at random, down to half, so that jobs that failed together
-    /// do not come back together.
-    pub jitter: bool,
-    /// Retries after the first attempt.
-    pub max_retries: u16,
-}
-
-impl Default for RetryPolicy {
-    /// Three retries, exponential from 5 s, cap 60 s, jitter.
-    fn default() -> Self {
-        Self {
-            backoff: Backoff::Exponential,
-            base: Duration::from_secs(5),
-            cap: Duration::from_secs(60),
-            jitter: true,
-            max_retries: 3,
-        }
+/// Attempts that a job has: its own number where it was asked for with one (a test of a
+/// credential has two), else what the org's policy says at this moment.
+#[must_use]
+pub fn attempts_of(own: i32, policy: &RetryPolicy) -> i32 {
+    if own == DEFAULT_MAX_ATTEMPTS {
+        policy.max_attempts()
+    } else {
+        own
     }
 }
 
-impl RetryPolicy {
-    /// What to put on a new job: the first attempt and the retries.
-    #[must_use]
-    pub fn max_attempts(&self) -> i32 {
-        i32::from(self.max_retries) + 1
-    }
-
-    /// The wait before retry number `retry` (from 0). `random` is in `0.0..1.0`.
-    #[must_use]
-    pub fn delay(&self, retry: u32, random: f64) -> Duration {
-        let grown = match self.backoff {
-            Backoff::Exponential => self.base.saturating_mul(2_u32.saturating_pow(retry)),
-            Backoff::Linear => self.base.saturating_mul(retry.saturating_add(1)),
-            Backoff::Fixed => self.base,
-        };
-        let delay = grown.min(self.cap);
-        if self.jitter {
-            delay.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
-        } else {
-            delay
-        }
-    }
-}
-
-/// What becomes of `job` when its body has answered. How many attempts it has stands on
-/// its row. `random` is in `0.0..1.0`; `now` is the protocol's time.
+/// What becomes of `job` when its body has answered. `policy` is the one in force now, so a
+/// change takes effect on jobs that run or wait already. `random` is in `0.0..1.0`; `now` is
+/// the protocol's time.
 #[must_use]
 pub fn decide(
     job: &Job,
@@ -95,7 +46,9 @@ pub fn decide(
         Err(error) => error,
     };
     match next {
-        Next::Retry { .. } if job.attempt + 1 >= job.max_attempts => Settle::Fail { failure },
+        Next::Retry { .. } if job.attempt + 1 >= attempts_of(job.max_attempts, policy) => {
+            Settle::Fail { failure }
+        }
         Next::Retry { after } => {
             let retry = u32::try_from(job.attempt).unwrap_or(0);
             let delay = match after {
@@ -297,25 +250,29 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_backoff_grows_its_own_way_up_to_the_cap() {
-        let delays = |backoff| {
-            let policy = RetryPolicy {
-                backoff,
-                jitter: false,
-                ..RetryPolicy::default()
-            };
-            [0, 1, 2, 3, 40].map(|retry| policy.delay(retry, 0.0).as_secs())
+    fn the_policy_in_force_says_how_many_attempts_there_are() {
+        let policy = |max_retries| RetryPolicy {
+            max_retries,
+            ..RetryPolicy::default()
         };
-        assert_eq!(delays(Backoff::Exponential), [5, 10, 20, 40, 60]);
-        assert_eq!(delays(Backoff::Linear), [5, 10, 15, 20, 60]);
-        assert_eq!(delays(Backoff::Fixed), [5, 5, 5, 5, 5]);
-    }
-
-    #[test]
-    fn jitter_shortens_a_wait_to_half_at_most() {
-        let policy = RetryPolicy::default();
-        assert_eq!(policy.delay(0, 0.0), Duration::from_millis(2500));
-        assert_eq!(policy.delay(0, 1.0), seconds(5));
-        assert_eq!(policy.delay(u32::MAX, 1.0), seconds(60));
+        let ends = |job: &Job, policy: &RetryPolicy| {
+            let error = JobError {
+                next: Next::Retry { after: None },
+                failure: failure(),
+            };
+            matches!(
+                decide(job, Err(error), policy, SystemClock.now(), 0.5),
+                Settle::Fail { .. }
+            )
+        };
+        assert!(ends(&job(0), &policy(0)));
+        assert!(!ends(&job(3), &policy(20)));
+        assert!(ends(&job(20), &policy(20)));
+        // One that was asked for with a number of its own keeps it.
+        let own = Job {
+            max_attempts: 1,
+            ..job(0)
+        };
+        assert!(ends(&own, &policy(20)));
     }
 }

@@ -1,0 +1,49 @@
+//! What is written beside the end of a job that gave up, the same on both databases: its
+//! group in the dead-letter queue, or, where its org wants none, that it is discarded.
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use super::Settled;
+use crate::{
+    job::{JobState, Settle, Settlement},
+    retry::fingerprint,
+    store::StoreError,
+};
+
+/// The policy is read here and not by the worker, so that a body that settles itself, and a
+/// worker that knows the policy of some seconds ago, cannot put a job where nobody looks.
+/// $1 job, $2 fingerprint.
+const NOTE: &str = "
+    update jobs
+    set dead_group = kind || ':' || coalesce((
+            select c.provider from connections c where c.id = jobs.connection_id), '-') || ':' || $2,
+        discarded_at = case when exists (
+            select 1 from retry_policies p
+            where p.org_id = jobs.org_id and p.scope = 'jobs' and not p.dead_letters) then finished_at end,
+        sealed = case when exists (
+            select 1 from retry_policies p
+            where p.org_id = jobs.org_id and p.scope = 'jobs' and not p.dead_letters) then null else sealed end
+    where id = $1 and state = 'failed'";
+
+/// Notes those that failed, in the transaction of their settlement. Failures are few: each
+/// costs a statement of its own, and a success none.
+pub(super) async fn note(
+    db: &impl ConnectionTrait,
+    settlements: &[Settlement],
+    settled: &[Settled],
+) -> Result<(), StoreError> {
+    for settlement in settlements {
+        let Settle::Fail { failure } = &settlement.end else {
+            continue;
+        };
+        let job = settlement.lease.job;
+        let failed = |one: &Settled| one.job == job && one.state == JobState::Failed;
+        if settled.iter().any(failed) {
+            let values = [job.into(), fingerprint::of(failure).into()];
+            let backend = db.get_database_backend();
+            db.execute_raw(Statement::from_sql_and_values(backend, NOTE, values))
+                .await?;
+        }
+    }
+    Ok(())
+}
