@@ -101,8 +101,10 @@ impl Postgres {
     }
 
     /// The same, noting the moment of every commit.
-    pub fn start_dating_commits() -> Result<Self> {
-        Self::start_with(&["track_commit_timestamp=on"])
+    pub fn start_dating_commits(counting: bool) -> Result<Self> {
+        let counted = ["shared_preload_libraries=pg_stat_statements"];
+        let counted = if counting { &counted[..] } else { &[] };
+        Self::start_with(&[counted, &["track_commit_timestamp=on"]].concat())
     }
 
     fn start_with(more: &[&str]) -> Result<Self> {

@@ -31,6 +31,8 @@ const ORGS: usize = 1_000;
 const SCHEDULERS: usize = 2;
 /// Rows in one statement of the preparation.
 const ROWS: usize = 10_000;
+/// A lag that says: caught up.
+const IN_TIME: Duration = Duration::from_millis(500);
 /// Time for two schedulers to notice each other and for statistics to arrive.
 const SETTLE: Duration = Duration::from_secs(3);
 const BACKLOG_WITHIN: Duration = Duration::from_secs(600);
@@ -48,7 +50,7 @@ struct Measured {
 pub async fn run(bench: &Bench) -> Result<Report> {
     let sizes = [bench.number(20_000, 2_000), bench.number(200_000, 20_000)];
     let steady = Duration::from_secs(bench.number(60, 15) as u64);
-    let postgres = Postgres::start_dating_commits()?;
+    let postgres = Postgres::start_dating_commits(bench.statements)?;
     let mut report = Report::new(
         "schedules",
         format!(
@@ -72,7 +74,10 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     let mut measured = Vec::new();
     for (number, size) in sizes.into_iter().enumerate() {
         let database = postgres.empty(&format!("patchbay_{number}")).await?;
-        let one = measure(database, size, steady).await?;
+        let (one, statements) = measure(database, size, steady, bench.statements).await?;
+        for line in statements {
+            eprintln!("  {line}");
+        }
         let cells = [
             one.ticks as f64,
             one.lag_p50_ms,
@@ -113,7 +118,12 @@ pub async fn run(bench: &Bench) -> Result<Report> {
     Ok(report)
 }
 
-async fn measure(database: String, size: usize, steady: Duration) -> Result<Measured> {
+async fn measure(
+    database: String,
+    size: usize,
+    steady: Duration,
+    count_statements: bool,
+) -> Result<(Measured, Vec<String>)> {
     let home = Home::make(Place {
         database,
         redis: None,
@@ -132,13 +142,26 @@ async fn measure(database: String, size: usize, steady: Duration) -> Result<Meas
     }
     let backlog_per_s = size as f64 / began.elapsed().as_secs_f64();
     crew.stop().await;
+    let statements = match count_statements {
+        true => home.statements().await?,
+        false => Vec::new(),
+    };
 
     // Workers would have done them: each tick of the next round has a job of its own.
     sql(&home, "truncate jobs, job_logs, schedule_ticks cascade").await?;
     sql(&home, "vacuum (analyze)").await?;
     let crew = Crew::start(&home.place.database).await?;
+    // What came due meanwhile is no part of the pace of the clock.
+    let began = std::time::Instant::now();
+    while home.store.schedule_lag().await? > IN_TIME {
+        ensure!(
+            began.elapsed() < BACKLOG_WITHIN,
+            "the schedulers do not catch up"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     tokio::time::sleep(SETTLE).await;
-    sql(&home, "truncate schedule_ticks").await?;
+    sql(&home, "truncate jobs, job_logs, schedule_ticks cascade").await?;
     let read_before = home.number(READ).await?;
     tokio::time::sleep(steady).await;
     crew.stop().await;
@@ -150,13 +173,14 @@ async fn measure(database: String, size: usize, steady: Duration) -> Result<Meas
         .number("select count(*) from schedule_ticks where outcome = 'made'")
         .await?;
     ensure!(made == ticks, "{ticks} ticks made {made} jobs");
-    Ok(Measured {
+    let measured = Measured {
         ticks,
         lag_p50_ms: lag(&home, 0.5).await?,
         lag_p99_ms: lag(&home, 0.99).await?,
         read_per_tick: read as f64 / ticks as f64,
         backlog_per_s,
-    })
+    };
+    Ok((measured, statements))
 }
 
 const READ: &str =

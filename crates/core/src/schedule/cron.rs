@@ -26,7 +26,7 @@ use croner::{
 #[derive(Debug, Clone)]
 pub struct CronTimes {
     text: String,
-    cron: Cron,
+    cron: Box<Cron>,
     zone: Tz,
     is_fixed: bool,
 }
@@ -69,7 +69,7 @@ impl CronTimes {
         match (read(pattern), zone) {
             (Ok((cron, is_fixed)), Ok(zone)) => Ok(Self {
                 text: pattern.split_whitespace().collect::<Vec<_>>().join(" "),
-                cron,
+                cron: Box::new(cron),
                 zone,
                 is_fixed,
             }),
