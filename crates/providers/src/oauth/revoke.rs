@@ -1,5 +1,7 @@
 //! The end of a grant, told to the provider.
 
+use std::time::Duration;
+
 use patchbay_core::{
     outbound::{Credential, Method, OutboundRequest, header::HeaderName},
     secret::{Secret, SecretFields},
@@ -45,15 +47,38 @@ pub async fn revoke(call: &TokenCall<'_>, fields: &SecretFields) -> Result<(), T
         (Ended::TokenRefused, Some(refresh_token)) => match refresh(call, refresh_token).await {
             Ok(Grant { fields, .. }) => {
                 let renewed = fields.get("access_token").unwrap_or(access_token);
-                match end(call, revocation, renewed).await? {
-                    Ended::Yes | Ended::TokenRefused => Ok(()),
-                }
+                end_now(call, revocation, renewed).await
             }
             Err(TokenError::Refused(_)) => Ok(()),
             Err(error) => Err(error),
         },
     }
 }
+
+/// Ends a grant by a token that nobody has but this call: what cannot be said now can never
+/// be said again, so it is said a few times.
+async fn end_now(
+    call: &TokenCall<'_>,
+    revocation: &Revocation,
+    token: &Secret,
+) -> Result<(), TokenError> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match (end(call, revocation, token).await, pauses.next()) {
+            (Ok(Ended::Yes | Ended::TokenRefused), _) => return Ok(()),
+            (Err(TokenError::Later { .. } | TokenError::Unknown(_)), Some(pause)) => {
+                tokio::time::sleep(pause).await;
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+}
+
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 enum Ended {
     Yes,

@@ -9,7 +9,7 @@ use patchbay_providers::{
     Registry,
     oauth::{ClientAuth, Grant, RefreshTokens, TokenError, check_callback},
 };
-use patchbay_sandbox::oauth::Kind;
+use patchbay_sandbox::{Effect, Fault, oauth::Kind};
 
 use crate::stand_in::{Callback, StandIn};
 
@@ -232,6 +232,25 @@ async fn what_the_owner_takes_back_is_refused_for_good() {
             "{key}: {renewed:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_revocation_with_a_token_that_nobody_else_has_is_said_again() {
+    let at = StandIn::unconnected("shopify").await;
+    let fields = at.connect().await.fields;
+    at.books().expire(None, Kind::Access);
+    // The first call finds the token expired; the next two, with a renewed one, meet a fault.
+    let endpoint = "DELETE /shopify/admin/api_permissions/current.json";
+    let fault = Fault::at(endpoint, Effect::ServerError { status: 503 });
+    let fault = fault.after(1).times(2);
+    at.sandbox.faults.add(fault).expect("a fault");
+    assert_eq!(at.revoke(&fields).await, Ok(()));
+    assert_eq!(at.sandbox.requests.count(endpoint), 4);
+    let renewed = at.refresh(&fields).await;
+    assert!(
+        matches!(renewed, Err(TokenError::Refused(_))),
+        "{renewed:?}"
+    );
 }
 
 #[tokio::test]

@@ -86,6 +86,12 @@ impl StandIn {
 
     /// The stand-in of a provider that nobody has consented to.
     pub async fn unconnected(key: &str) -> Self {
+        let few = Sizes {
+            items: 1,
+            orders: 1,
+            customers: 1,
+            ..Sizes::default()
+        };
         let small = SandboxOptions {
             drive: DriveSizes {
                 documents: 30,
@@ -93,7 +99,7 @@ impl StandIn {
                 shared: 7,
                 ..DriveSizes::default()
             },
-            ..SandboxOptions::default()
+            ..SandboxOptions::with(Dataset::seeded(7, &few))
         };
         match key {
             "square" => Self::small().await,
