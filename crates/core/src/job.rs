@@ -29,6 +29,8 @@ pub enum JobKind {
     HealthBatch,
     /// Pulls one stream of a connection.
     Sync,
+    /// Does one thing at the provider that a person or a caller asked for.
+    Action,
     /// Refreshes a grant ahead of its end.
     CredentialRefresh,
     /// Tells the provider that a grant has ended.

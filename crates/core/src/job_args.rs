@@ -17,6 +17,16 @@ pub struct ConnectionTestArgs {
     pub config: Value,
 }
 
+/// Arguments of `action`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionArgs {
+    /// Its key in the provider's manifest.
+    pub action: String,
+    /// What it is given, checked against the action's schema.
+    pub input: Value,
+}
+
 /// Arguments of `consent_exchange`. The code and the callback's query are sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,6 +6,7 @@
 pub mod address;
 mod backoff;
 mod check;
+mod effect;
 mod error;
 mod etsy;
 mod google_drive;
@@ -19,11 +20,13 @@ mod session;
 pub mod shapes;
 mod shopify;
 mod slack;
+mod smtp;
 mod square;
 mod walk;
 
 pub use backoff::Backoff;
 pub use check::Checked;
+pub use effect::{Effect, EffectWatch};
 pub use error::ProviderError;
 pub use manifest::*;
 pub use provider::{Account, Page, Provider, Pull, PullMode, PulledRecord, SyncArgs};

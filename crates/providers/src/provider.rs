@@ -2,16 +2,29 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use patchbay_core::secret::SecretFields;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{manifest::Manifest, session::Session};
+use crate::{manifest::Manifest, schema::FieldError, session::Session};
 
 /// A kind of external system.
 #[async_trait]
 pub trait Provider: Send + Sync + std::fmt::Debug {
     /// What the provider declares of itself.
     fn manifest(&self) -> &Manifest;
+
+    /// What is wrong with config and secrets that a schema cannot say: fields that exclude
+    /// each other, say. Without secrets the ones in force are meant, which nobody sees here.
+    /// Whatever does not fit the schema is passed over.
+    fn config_faults(&self, _config: &Value, _secret: Option<&SecretFields>) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// The same of what an action is given. Pointers begin with `/input`.
+    fn input_faults(&self, _action: &str, _input: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
 
     /// Tries the credential and tells whose account it opens. Costs one cheap call.
     ///

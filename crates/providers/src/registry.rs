@@ -150,6 +150,16 @@ impl Registry {
         }
     }
 
+    /// Where calls of a provider's API go for a checked config: the first place of their
+    /// address.
+    #[must_use]
+    pub fn origin(&self, key: &str, config: &Value) -> Option<Origin> {
+        match self.overrides.get(key) {
+            Some((_, origin)) => Some(origin.clone()),
+            None => Origin::of(&self.get(key)?.manifest().base_url(config)?).ok(),
+        }
+    }
+
     /// Where a provider's consent lives for a checked config: as its manifest says, or
     /// under the operator's base address, which keeps the path of each address and
     /// replaces what is before it. `None`: the provider has no consent.

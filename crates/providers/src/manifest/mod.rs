@@ -8,7 +8,9 @@
 //! No code here may depend on a certain provider.
 
 mod problems;
+mod quota;
 mod scopes;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,9 @@ use crate::{
     oauth::Oauth,
     schema::Schema,
 };
+
+pub use quota::Quota;
+pub use target::Target;
 
 /// A provider's declaration. Serializes as the gallery shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +49,11 @@ pub struct Manifest {
     /// How an account is opened.
     pub auth: Auth,
     /// Where its API lives; the first is used unless config says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
+    /// In place of endpoints: config names the server, which speaks another protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Config field that names the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint_field: Option<String>,
@@ -59,6 +68,9 @@ pub struct Manifest {
     /// What can be done at the provider.
     #[serde(default)]
     pub actions: Vec<Action>,
+    /// Limits per hour and day that config sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// How fast it may be called.
     pub rate_limit: RateLimit,
 }
@@ -103,6 +115,9 @@ pub struct Auth {
 pub enum AuthKind {
     /// A person pastes a token made at the provider.
     AccessToken,
+    /// A person fills in the secret fields of an account of their own: a password, say. An
+    /// account may be open without.
+    Fields,
     /// A person consents at the provider; there is no credential to paste.
     Oauth,
 }
@@ -112,7 +127,7 @@ impl AuthKind {
     #[must_use]
     pub fn opening(self) -> Opening {
         match self {
-            Self::AccessToken => Opening::Credential,
+            Self::AccessToken | Self::Fields => Opening::Credential,
             Self::Oauth => Opening::Consent,
         }
     }
@@ -261,9 +276,9 @@ impl Manifest {
         self.actions.iter().find(|action| action.key == key)
     }
 
-    /// The endpoint that a checked config chooses.
+    /// The endpoint that a checked config chooses; `None` where config names a target.
     #[must_use]
-    pub fn endpoint(&self, config: &Value) -> &Endpoint {
+    pub fn endpoint(&self, config: &Value) -> Option<&Endpoint> {
         let chosen = self
             .endpoint_field
             .as_ref()
@@ -271,24 +286,33 @@ impl Manifest {
             .and_then(Value::as_str);
         chosen
             .and_then(|name| self.endpoints.iter().find(|endpoint| endpoint.name == name))
-            .unwrap_or(&self.endpoints[0])
+            .or(self.endpoints.first())
     }
 
     /// Root of the API for a checked config; `None` where the config was never checked and
     /// lacks what stands in the address.
     #[must_use]
     pub fn base_url(&self, config: &Value) -> Option<Url> {
-        self.endpoint(config)
+        if let Some(target) = &self.target {
+            let origin = target.origin(&self.config, config)?;
+            return Url::parse(&origin.to_string()).ok();
+        }
+        self.endpoint(config)?
             .base_url
             .fill(None, &self.config, config)
     }
 
     /// Origins that may be given the credential: https on the hosts of the endpoint that a
-    /// checked config chooses.
+    /// checked config chooses, or the target that it names.
     #[must_use]
     pub fn credential_origins(&self, config: &Value) -> Vec<Origin> {
-        let hosts = self.endpoint(config).hosts.iter();
+        if let Some(target) = &self.target {
+            return target.origin(&self.config, config).into_iter().collect();
+        }
+        let hosts = self.endpoint(config).map(|endpoint| endpoint.hosts.iter());
         hosts
+            .into_iter()
+            .flatten()
             .filter_map(|host| fill(host, None, &self.config, config))
             .filter_map(|host| origin(&host))
             .collect()

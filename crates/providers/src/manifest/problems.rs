@@ -14,13 +14,17 @@ impl Manifest {
                 self.key
             ));
         }
-        if self.endpoints.is_empty() {
-            return Some("no endpoint".into());
+        match (&self.target, self.endpoints.is_empty()) {
+            (None, true) => return Some("no endpoint".into()),
+            (Some(_), false) => return Some("both endpoints and a target".into()),
+            (None, false) | (Some(_), true) => {}
         }
         self.config.problem().or_else(|| {
             self.endpoints
                 .iter()
                 .find_map(|endpoint| endpoint.problem(&self.config))
+                .or_else(|| self.target.as_ref()?.problem(&self.config))
+                .or_else(|| self.quota.as_ref()?.problem(&self.config))
                 .or_else(|| self.auth_problem())
                 .or_else(|| self.endpoint_field_problem())
                 .or_else(|| repeated("capability", self.capabilities.iter().map(|it| &it.key)))

@@ -10,7 +10,7 @@ impl Manifest {
     #[must_use]
     pub fn takes_credential(&self) -> bool {
         match self.auth.kind {
-            AuthKind::AccessToken => true,
+            AuthKind::AccessToken | AuthKind::Fields => true,
             AuthKind::Oauth => false,
         }
     }

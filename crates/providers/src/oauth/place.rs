@@ -69,7 +69,7 @@ impl OauthPlace {
             }
         }
         let mut parameters = rules.authorize_parameters.clone();
-        parameters.extend(manifest.endpoint(config).consent_parameters.clone());
+        parameters.extend(manifest.endpoint(config)?.consent_parameters.clone());
         Some(Self {
             provider: manifest.key.clone(),
             label: manifest.label.clone(),

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{context::Context, run::JobRun};
 
+mod action;
 mod checking;
 mod connection_test;
 mod consent_exchange;
@@ -35,6 +36,7 @@ pub use consent_exchange::ConsentCounts;
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     match run.job.kind {
         JobKind::Noop => noop::run(run, ctx).await,
+        JobKind::Action => action::run(run, ctx).await,
         JobKind::ConnectionTest => connection_test::run(run, ctx).await,
         JobKind::ConsentExchange => consent_exchange::run(run, ctx).await,
         JobKind::OauthClientSet => oauth_client_set::run(run, ctx).await,

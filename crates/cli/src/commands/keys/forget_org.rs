@@ -29,7 +29,7 @@ pub async fn run(config: &Config, org: &str, yes_i_mean: Option<&str>, format: F
     let providers = Registry::builtin();
     let broken = |provider: &str| match providers.get(provider).map(|it| it.manifest().auth.kind) {
         Some(AuthKind::Oauth) => ConnectionStatus::Expired,
-        Some(AuthKind::AccessToken) | None => ConnectionStatus::Error,
+        Some(AuthKind::AccessToken | AuthKind::Fields) | None => ConnectionStatus::Error,
     };
     let gone = store.forget_secrets(org.id, key::ACTOR, broken).await?;
     match format {
