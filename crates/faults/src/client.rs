@@ -107,6 +107,7 @@ pub struct Client {
     apis: Arc<Vec<u16>>,
     key: String,
     turn: Arc<AtomicUsize>,
+    balanced: bool,
     log: Arc<Mutex<Log>>,
 }
 
@@ -136,8 +137,24 @@ impl Client {
             apis: Arc::new(apis),
             key,
             turn: Arc::default(),
+            balanced: false,
             log: Arc::default(),
         })
+    }
+
+    /// Behind a balancer, as two APIs are: it asks only a process that says it is ready.
+    #[must_use]
+    pub fn balanced(self) -> Self {
+        Self {
+            balanced: true,
+            ..self
+        }
+    }
+
+    async fn is_ready(&self, api: usize) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.apis[api]);
+        let asked = self.http.get(url).timeout(Duration::from_secs(2)).send();
+        asked.await.is_ok_and(|answer| answer.status().is_success())
     }
 
     pub fn log(&self) -> MutexGuard<'_, Log> {
@@ -152,7 +169,10 @@ impl Client {
         let (key, give_up) = (Uuid::now_v7().to_string(), Instant::now() + within);
         loop {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            if let Some(jobs) = self.ask(turn % self.apis.len(), &key, drills).await? {
+            let api = turn % self.apis.len();
+            if (!self.balanced || self.is_ready(api).await)
+                && let Some(jobs) = self.ask(api, &key, drills).await?
+            {
                 return Ok(jobs);
             }
             if Instant::now() > give_up {

@@ -17,11 +17,14 @@ pub mod abroad;
 pub mod checker;
 pub mod client;
 pub mod faults;
+pub mod findings;
 pub mod load;
 pub mod mutation;
 pub mod outcome;
+pub mod plan;
 pub mod proxy;
 pub mod stage;
+mod waiting;
 pub mod witness;
 
 /// The product's binary, which stands beside ours.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{checker::Findings, stage::Stage};
+use crate::{findings::Findings, stage::Stage};
 
 /// One fault's outcome.
 #[derive(Debug)]

@@ -6,17 +6,17 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use patchbay_tests::{PostgresServer, Process, RedisServer, free_port};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use crate::plan::{Plan, Role};
 use crate::{
     abroad::Abroad,
     client::Client,
@@ -27,56 +27,6 @@ use crate::{
 
 /// Name of the fleet's database.
 const DATABASE: &str = "patchbay";
-
-/// What a process of the fleet is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Api,
-    Worker,
-    Scheduler,
-}
-
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub apis: usize,
-    pub workers: usize,
-    pub schedulers: usize,
-    /// Jobs that a worker runs at once.
-    pub slots: usize,
-    /// Who reaches the database over a wire in our hand.
-    pub database_wires: Vec<Role>,
-    /// Who reaches Redis over a wire in our hand.
-    pub redis_wires: Vec<Role>,
-    /// A bug, seeded on the wire to the database.
-    pub mutation: Option<&'static Mutation>,
-    /// More variables for processes of a role.
-    pub variables: Vec<(Role, String, String)>,
-    /// Variables of the first worker, the second, and so on.
-    pub worker_variables: Vec<Vec<(String, String)>>,
-    /// Start the workers through this program, with these arguments before the binary.
-    pub worker_wrapper: Vec<String>,
-    /// Folder for the database's files, where it is not the usual one.
-    pub tablespace: Option<PathBuf>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            apis: 1,
-            workers: 2,
-            schedulers: 1,
-            slots: 4,
-            database_wires: Vec::new(),
-            redis_wires: Vec::new(),
-            mutation: None,
-            variables: Vec::new(),
-            worker_variables: Vec::new(),
-            worker_wrapper: Vec::new(),
-            tablespace: None,
-        }
-    }
-}
 
 /// A place in the fleet, and who sits there now.
 #[derive(Debug)]
@@ -366,78 +316,6 @@ impl Stage {
             process.kill()?;
         }
         Ok(())
-    }
-
-    /// Tends the fleet until the condition holds.
-    ///
-    /// # Errors
-    /// It does not within that time: the message says what was waited for.
-    pub async fn until(
-        &mut self,
-        what: &str,
-        within: Duration,
-        mut holds: impl AsyncFnMut(&mut Self) -> Result<bool>,
-    ) -> Result<()> {
-        let give_up = Instant::now() + within;
-        loop {
-            self.tend()?;
-            if holds(self).await? {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < give_up,
-                "waited {within:?} in vain for {what}; {}",
-                self.complaints()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The last warnings of each process.
-    pub fn complaints(&self) -> String {
-        let mut all = Vec::new();
-        for seat in &self.seats {
-            let Some(process) = &seat.process else {
-                continue;
-            };
-            let log = process.log().unwrap_or_default();
-            let warnings = log
-                .lines()
-                .rev()
-                .filter(|line| line.contains("WARN") || line.contains("ERROR"));
-            all.extend(
-                warnings
-                    .take(2)
-                    .map(|line| format!("{:?}: {line}", seat.role)),
-            );
-        }
-        all.join("; ")
-    }
-
-    /// Tends the fleet for a while.
-    ///
-    /// # Errors
-    /// The binary does not start.
-    pub async fn run_for(&mut self, time: Duration) -> Result<()> {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.tend()?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
-    /// Waits until no job is open. What is still open then, the checker finds.
-    ///
-    /// # Errors
-    /// The binary does not start.
-    pub async fn drain(&mut self, within: Duration) -> Result<bool> {
-        let drained = self
-            .until("an empty queue", within, async |stage| {
-                Ok(witness::open_jobs(&stage.database).await.unwrap_or(1) == 0)
-            })
-            .await;
-        Ok(drained.is_ok())
     }
 
     /// Sets every wire to the database.

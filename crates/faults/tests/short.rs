@@ -9,8 +9,8 @@
 )]
 
 use patchbay_faults::{
-    checker::Invariant,
     faults::{Fault, Run},
+    findings::Invariant,
     mutation,
     outcome::{line, remarks},
 };

@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use super::Run;
 use crate::{
     abroad::{Call, Place},
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::Drill,
+    findings::Invariant,
     outcome::Outcome,
     proxy::Wire,
     stage::{Plan, Role, Stage},

@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::Drill,
+    findings::Invariant,
     outcome::{Outcome, seconds},
     stage::{Plan, Role, Stage},
 };

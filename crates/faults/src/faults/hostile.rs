@@ -20,7 +20,8 @@ use tokio::{
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
+    findings::Invariant,
     outcome::Outcome,
     stage::{Plan, Role, Stage},
 };

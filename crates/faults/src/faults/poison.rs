@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::{Drill, End},
+    findings::Invariant,
     outcome::Outcome,
     stage::{Plan, Stage},
     witness,
@@ -62,19 +63,22 @@ pub async fn run(run: Run) -> Result<Outcome> {
     }
     stage.drain(Duration::from_secs(240)).await?;
     let mut findings = checker::check(&stage, Allowed::default()).await?;
-    let mut runs: HashMap<_, usize> = HashMap::new();
+    let mut stories: HashMap<_, Vec<String>> = HashMap::new();
     for one in witness::moves(&stage.database).await? {
-        if one.state == "running" {
-            *runs.entry(one.job).or_default() += 1;
-        }
+        let story = stories.entry(one.job).or_default();
+        story.push(format!(
+            "{} {} in {:?}",
+            one.state,
+            one.crashes,
+            one.process.unwrap_or(0)
+        ));
     }
     for ack in &stage.client.log().acks {
-        let deaths = runs.get(&ack.job).copied().unwrap_or(0);
-        if ack.end == End::Quarantined && deaths > DEATHS {
-            findings.say(
-                Invariant::Quarantine,
-                format!("{} ran {deaths} times", ack.job),
-            );
+        let story = stories.remove(&ack.job).unwrap_or_default();
+        let runs = story.iter().filter(|one| one.starts_with("running"));
+        if ack.end == End::Quarantined && runs.count() > DEATHS {
+            let what = format!("{}: {}", ack.job, story.join(", "));
+            findings.say(Invariant::Quarantine, what);
         }
     }
     Ok(Outcome {

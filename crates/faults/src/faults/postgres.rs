@@ -12,7 +12,8 @@ use sea_orm::ConnectionTrait;
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
+    findings::Invariant,
     load::{Load, first_begin},
     outcome::Outcome,
     proxy::Wire,

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::Client,
+    findings::Invariant,
     outcome::Outcome,
     stage::{Plan, Role, Stage},
     witness,
@@ -79,7 +80,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
             .await?;
     }
     let workers = stage.places(Role::Worker);
-    for round in 0..run.number(12, 2) {
+    for round in 0..run.number(8, 2) {
         control
             .post("square/advance", json!({ "changes": 30 }))
             .await?;

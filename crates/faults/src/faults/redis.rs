@@ -11,7 +11,8 @@ use anyhow::{Result, ensure};
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
+    findings::Invariant,
     load::{Load, longest_silence},
     outcome::Outcome,
     stage::{Plan, Stage, port_of},

@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::Run;
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::Drill,
+    findings::Invariant,
     load::Load,
     outcome::Outcome,
     stage::{Plan, Stage},
@@ -24,7 +25,12 @@ pub async fn run(run: Run) -> Result<Outcome> {
     };
     let mut stage = Stage::open(plan).await?;
     let drill = Drill::new(6, Duration::from_millis(150), Some(stage.abroad.calm()));
-    let load = Load::start(&stage.client, 2, Duration::from_millis(150), &drill);
+    let load = Load::start(
+        &stage.client.clone().balanced(),
+        2,
+        Duration::from_millis(150),
+        &drill,
+    );
     stage.run_for(Duration::from_secs(1)).await?;
     let mut outcome = Outcome::new("rolling SIGTERM restart");
     // Every process in turn; a fleet has seven.
@@ -54,7 +60,8 @@ pub async fn run(run: Run) -> Result<Outcome> {
     outcome.findings.violations.extend(said.violations);
     let log = stage.client.log().clone();
     if !log.refused.is_empty() {
-        let what = format!("{} answers 5xx", log.refused.len());
+        let codes: Vec<u16> = log.refused.iter().map(|(_, status)| *status).collect();
+        let what = format!("answers {codes:?}");
         outcome.findings.say(Invariant::InTime, what);
     }
     outcome.note(format!(

@@ -11,7 +11,8 @@ use sea_orm::ConnectionTrait;
 
 use super::{Run, provider};
 use crate::{
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
+    findings::Invariant,
     outcome::Outcome,
     stage::{Plan, Role, Stage},
     witness,

@@ -8,14 +8,15 @@ use anyhow::Result;
 use super::Run;
 use crate::{
     abroad::Place,
-    checker::{self, Allowed, Invariant},
+    checker::{self, Allowed},
     client::Drill,
+    findings::Invariant,
     outcome::Outcome,
     stage::{Plan, Stage},
 };
 
-const WORKERS: usize = 14;
-const AT_ONCE: usize = 9;
+const WORKERS: usize = 18;
+const AT_ONCE: usize = 13;
 /// Twice the lease.
 const STOPPED: Duration = Duration::from_secs(12);
 /// A body that lost its lease may go on for this long, without a word to the database.
