@@ -32,8 +32,9 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         None => {
             let opened = opening::open(run, ctx).await?;
             let unchanged = opened.row.config == args.config;
+            let client = opened.session.client.clone();
             (
-                session_with(opened.session.secret.clone()),
+                session_with(opened.session.secret.clone()).with_client(client),
                 unchanged.then_some(opened),
             )
         }
@@ -54,7 +55,8 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     if let (Err(error), Some(opened)) = (&tested, &mut in_force)
         && opened.renewed(run, ctx, error).await?
     {
-        session = session_with(opened.session.secret.clone());
+        let client = opened.session.client.clone();
+        session = session_with(opened.session.secret.clone()).with_client(client);
         tested = ask(&session).await?;
     }
     let account = match tested {
