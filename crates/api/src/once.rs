@@ -1,7 +1,7 @@
 //! `Idempotency-Key` in the transaction of the work.
 
 use patchbay_core::{
-    ids::{ConnectionId, ConsentId, JobId, ScheduleId},
+    ids::{ConnectionId, ConsentId, EventId, JobId, ScheduleId},
     store::idempotency::Repeat,
 };
 use sea_orm::DatabaseTransaction;
@@ -44,6 +44,8 @@ pub enum Made {
     Consent(ConsentId),
     /// A schedule.
     Schedule(ScheduleId),
+    /// What the line of the activity log says.
+    Told(EventId),
 }
 
 impl Made {
@@ -51,7 +53,7 @@ impl Made {
     pub fn into_jobs(self) -> Vec<JobId> {
         match self {
             Self::Jobs(jobs) | Self::Connection(_, jobs) => jobs,
-            Self::Consent(_) | Self::Schedule(_) => Vec::new(),
+            Self::Consent(_) | Self::Schedule(_) | Self::Told(_) => Vec::new(),
         }
     }
 }
@@ -79,6 +81,7 @@ pub async fn take(
                 rest.iter().copied().map(JobId).collect(),
             ))),
             ("consent", Some((id, _))) => Ok(Some(Made::Consent(ConsentId(*id)))),
+            ("event", Some((id, _))) => Ok(Some(Made::Told(EventId(*id)))),
             ("schedule", Some((id, _))) => Ok(Some(Made::Schedule(ScheduleId(*id)))),
             _ => Ok(Some(Made::Jobs(ids.into_iter().map(JobId).collect()))),
         },
@@ -98,6 +101,7 @@ pub async fn made(
         Made::Jobs(jobs) => ("jobs", jobs.iter().map(|job| job.0).collect()),
         Made::Consent(consent) => ("consent", vec![consent.0]),
         Made::Schedule(schedule) => ("schedule", vec![schedule.0]),
+        Made::Told(event) => ("event", vec![event.0]),
         Made::Connection(connection, jobs) => (
             "connection",
             std::iter::once(connection.0)

@@ -1,11 +1,13 @@
 //! OpenAPI schemas of the closed lists in core, made from the lists themselves.
 
 use patchbay_core::{
+    breaker::State,
     connection::{ConnectionStatus, Health},
     events::EventKind,
     failure::{FailureKind, NextActionKind},
     health::window::Window,
     job::{JobKind, JobState, Queue},
+    retry::Backoff,
     schedule::{Misfire, SchedulePull, TickOutcome},
 };
 use sea_orm::{ActiveEnum, Iterable};
@@ -52,6 +54,18 @@ pub fn misfire() -> Object {
 
 pub fn tick_outcome() -> Object {
     names::<TickOutcome>()
+}
+
+pub fn backoff() -> Object {
+    names::<Backoff>()
+}
+
+pub fn breaker_state() -> Object {
+    let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .build()
 }
 
 pub fn event_kind() -> Object {

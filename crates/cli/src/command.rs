@@ -92,6 +92,9 @@ pub enum Command {
     Schedules(of::schedules::Arguments),
     /// List jobs, or show, watch, cancel and retry one
     Jobs(of::jobs::Arguments),
+    /// Show or change how failed work is tried again
+    #[command(name = "retry-policy")]
+    RetryPolicy(of::retry_policy::Arguments),
     /// Show records that were pulled
     Records(of::records::Arguments),
     /// List what can be connected, or show one provider

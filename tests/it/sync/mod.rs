@@ -1,6 +1,7 @@
 //! The sync, connection test and health check bodies against the Square stand-in,
 //! on both databases: bodies are called as plain functions, with claimed jobs.
 
+mod breaker;
 mod catalog;
 mod connection_test;
 pub(crate) mod desk;

@@ -236,6 +236,8 @@ mod tests {
                 change::ChangeConnection, create::CreateConnection, credential::ReplaceCredential,
                 sync::SyncRequest,
             },
+            dead::{DiscardDead, RetryDead},
+            retry_policy::SetPolicies,
             schedules::{change::ChangeSchedule, create::CreateSchedule},
         },
     };
@@ -292,6 +294,9 @@ mod tests {
             schema_of::<SyncRequest>(),
             schema_of::<CreateSchedule>(),
             schema_of::<ChangeSchedule>(),
+            schema_of::<SetPolicies>(),
+            schema_of::<RetryDead>(),
+            schema_of::<DiscardDead>(),
         ];
         let mut found = BTreeSet::new();
         for (schema, components) in &bodies {

@@ -43,6 +43,7 @@ use crate::{
         (name = "connections", description = "Accounts, their credentials, syncs and records"),
         (name = "consents", description = "Connecting by consent (OAuth)"),
         (name = "jobs", description = "Durable pieces of work"),
+        (name = "retry policy", description = "How failed work is tried again, and what waits for a person"),
         (name = "progress", description = "Server-sent events: state, not deltas"),
         (name = "overview", description = "Counts and the activity log"),
         (name = "probes", description = "For those who run it"),

@@ -3,9 +3,11 @@
 //! [`crate::access::TABLE`], and the document:
 //! `UPDATE=1 cargo test -p patchbay-api --test api document`.
 
+mod breakers;
 mod check_all;
 pub mod connections;
 pub mod consent;
+pub mod dead;
 pub mod docs;
 #[cfg(debug_assertions)]
 pub mod drills;
@@ -15,6 +17,7 @@ mod oauth_clients;
 mod old_paths;
 mod probes;
 pub mod providers;
+pub mod retry_policy;
 pub mod schedules;
 mod stats;
 mod stream;
@@ -69,6 +72,7 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(connections::work::test))
         .routes(routes!(connections::work::check))
         .routes(routes!(connections::sync::sync))
+        .routes(routes!(connections::actions::act))
         .routes(routes!(connections::records::list))
         .routes(routes!(connections::health::read))
         .routes(routes!(schedules::of_connection, schedules::create::create))
@@ -85,6 +89,11 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(jobs::moves::cancel))
         .routes(routes!(jobs::moves::retry))
         .routes(routes!(jobs::moves::discard))
+        .routes(routes!(dead::list))
+        .routes(routes!(dead::retry))
+        .routes(routes!(dead::discard))
+        .routes(routes!(retry_policy::read, retry_policy::set))
+        .routes(routes!(breakers::list))
         .routes(routes!(stream::follow))
         .routes(routes!(events::list))
         .routes(routes!(stats::read))

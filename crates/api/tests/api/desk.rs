@@ -326,6 +326,18 @@ impl Desk {
         .await;
     }
 
+    /// Puts a discarded job back among the dead: what is left of it a day after it died.
+    pub async fn forget_discard(&self, id: JobId) {
+        use patchbay_core::entities::job::{ActiveModel, Entity};
+        use sea_orm::{ActiveValue::Set, EntityTrait};
+        let change = ActiveModel {
+            id: Set(id),
+            discarded_at: Set(None),
+            ..Default::default()
+        };
+        Entity::update(change).exec(self.store.db()).await.unwrap();
+    }
+
     /// A job that does nothing.
     pub async fn noop_job(&self) -> Job {
         let tx = self.store.begin().await.unwrap();

@@ -13,6 +13,8 @@ mod access;
 mod bad_input;
 #[path = "../api/connections.rs"]
 mod connections;
+#[path = "../api/dead.rs"]
+mod dead;
 #[path = "../api/desk.rs"]
 mod desk;
 #[path = "../api/health.rs"]
@@ -27,6 +29,8 @@ mod listener;
 mod progress;
 #[path = "../api/records.rs"]
 mod records;
+#[path = "../api/retry_policy.rs"]
+mod retry_policy;
 #[path = "../api/schedules.rs"]
 mod schedules;
 #[path = "../api/sync.rs"]

@@ -17,6 +17,8 @@ use crate::{
     output::{self, Format},
 };
 
+mod dead;
+
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -47,6 +49,8 @@ enum Command {
         #[arg(long)]
         follow: bool,
     },
+    /// What gave up, in groups that failed alike: list, show, retry, discard
+    Dead(dead::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +85,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
     match arguments.command.unwrap_or(Command::List(arguments.filter)) {
         Command::List(filter) => list(client, filter, format).await,
         Command::Show { job } => show(&client.get(&format!("/jobs/{job}"), &[]).await?, format),
+        Command::Dead(arguments) => dead::run(client, arguments, format).await,
         Command::Logs { job } => logs(
             &client.all(&format!("/jobs/{job}/logs"), &[]).await?,
             format,

@@ -26,6 +26,7 @@ pub mod oauth_clients;
 pub mod org;
 pub mod providers;
 pub mod records;
+pub mod retry_policy;
 pub mod sandbox;
 pub mod scheduler;
 pub mod schedules;
@@ -68,6 +69,9 @@ pub async fn run(given: Given) -> Outcome {
         Command::Sync(arguments) => sync::run(&client()?, arguments, format).await,
         Command::Schedules(arguments) => schedules::run(&client()?, arguments, format).await,
         Command::Jobs(arguments) => jobs::run(&client()?, arguments, format).await,
+        Command::RetryPolicy(arguments) => {
+            retry_policy::run(&client()?, arguments, format).await
+        }
         Command::Records(arguments) => records::run(&client()?, arguments, format).await,
         Command::Providers(arguments) => providers::run(&client()?, arguments, format).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,

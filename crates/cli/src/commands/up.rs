@@ -126,6 +126,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
             Arc::clone(&worker.context.consents),
             Arc::clone(&worker.context.refresher),
         )),
+        breakers: worker.context.outbound.breakers().cloned(),
         scheduler: Some(Arc::clone(&scheduler.reports)),
     });
     let queues = config

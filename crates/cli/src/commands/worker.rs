@@ -53,6 +53,7 @@ pub async fn run(config: Config) -> Outcome {
         Arc::clone(&worker.context.consents),
         Arc::clone(&worker.context.refresher),
     ));
+    let breakers = worker.context.outbound.breakers().cloned();
     parts.start(
         "worker",
         patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry),
@@ -60,6 +61,7 @@ pub async fn run(config: Config) -> Outcome {
     readiness.running(VitalSigns {
         worker: worker_signs,
         grants,
+        breakers,
         ..VitalSigns::default()
     });
     tracing::info!(queues = %config.worker_queues, "worker is ready");

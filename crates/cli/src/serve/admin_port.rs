@@ -75,7 +75,23 @@ fn metrics(process: &str, readiness: &Readiness) -> String {
         write!(page, "# TYPE {name} counter\n{name} {number}\n").expect("a String takes all text");
     }
     page.push_str(&lags(&readiness.duties()));
+    page.push_str(&breakers(&readiness.silent_hosts()));
     page
+}
+
+/// Hosts that are left alone because they do not answer. An origin has no character that a
+/// label would have to escape.
+fn breakers(silent: &[(String, String)]) -> String {
+    let lines: String = silent
+        .iter()
+        .map(|(provider, origin)| {
+            format!("patchbay_breaker_open{{provider=\"{provider}\",origin=\"{origin}\"}} 1\n")
+        })
+        .collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("# TYPE patchbay_breaker_open gauge\n{lines}"),
+    }
 }
 
 /// How late each duty ran, and how long the oldest row that is due for it has waited.
@@ -111,6 +127,10 @@ mod tests {
         fn counters(&self) -> Vec<(String, u64)> {
             vec![("patchbay_worker_succeeded_total".into(), 7)]
         }
+
+        fn silent_hosts(&self) -> Vec<(String, String)> {
+            vec![("square".into(), "https://a.example".into())]
+        }
     }
 
     #[tokio::test]
@@ -137,7 +157,10 @@ mod tests {
         let page = metrics("worker", &readiness);
         assert!(
             page.contains("patchbay_ready 1\n")
-                && page.contains("\npatchbay_worker_succeeded_total 7\n"),
+                && page.contains("\npatchbay_worker_succeeded_total 7\n")
+                && page.contains(
+                    "\npatchbay_breaker_open{provider=\"square\",origin=\"https://a.example\"} 1\n"
+                ),
             "{page}"
         );
     }

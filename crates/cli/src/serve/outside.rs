@@ -5,8 +5,10 @@ use std::{path::Path, sync::Arc};
 
 use patchbay_api::ConsentSettings;
 use patchbay_core::{
+    breaker::Breakers,
     config::Config,
     outbound::{AddressPolicy, Outbound, OutboundConfig},
+    store::Store,
     vault::Keyring,
 };
 use patchbay_providers::{Registry, oauth::OauthClient};
@@ -85,8 +87,8 @@ fn check_named<'a>(
     }
 }
 
-/// The one HTTP client for everything abroad.
-pub fn outbound(config: &Config) -> Outcome<Arc<Outbound>> {
+/// The one HTTP client for everything abroad, with the circuit breakers of the fleet.
+pub fn outbound(config: &Config, store: &Store) -> Outcome<Arc<Outbound>> {
     let policy = AddressPolicy {
         allow: config.outbound_allow.0.clone(),
     };
@@ -95,7 +97,8 @@ pub fn outbound(config: &Config) -> Outcome<Arc<Outbound>> {
         ..OutboundConfig::default()
     })
     .map_err(Stop::internal)?;
-    Ok(Arc::new(outbound))
+    let breakers = Arc::new(Breakers::new(store.clone()));
+    Ok(Arc::new(outbound.with_breakers(breakers)))
 }
 
 /// Reads the keyring. One that others may read is refused: it opens every credential.

@@ -20,6 +20,11 @@ pub trait Running: Send + Sync {
     /// Counters since its start, by name.
     fn counters(&self) -> Vec<(String, u64)>;
 
+    /// Provider and origin of hosts that are left alone because they do not answer.
+    fn silent_hosts(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// What its duties last did; empty where it has none.
     fn duties(&self) -> Vec<DutyStatus> {
         Vec::new()
@@ -76,6 +81,14 @@ impl Readiness {
     pub fn duties(&self) -> Vec<DutyStatus> {
         match self.state() {
             State::Running(process) => process.duties(),
+            State::Starting | State::Waiting(_) => Vec::new(),
+        }
+    }
+
+    /// Provider and origin of hosts that are left alone; none before it runs.
+    pub fn silent_hosts(&self) -> Vec<(String, String)> {
+        match self.state() {
+            State::Running(process) => process.silent_hosts(),
             State::Starting | State::Waiting(_) => Vec::new(),
         }
     }

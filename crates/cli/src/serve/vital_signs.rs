@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use patchbay_core::{ids::ProcessId, store::duties::DutyStatus};
+use patchbay_core::{breaker::Breakers, ids::ProcessId, store::duties::DutyStatus};
 use patchbay_scheduler::Reports;
 use patchbay_worker::{Metrics, Refresher, jobs::ConsentCounts};
 use tokio::sync::watch;
@@ -20,6 +20,8 @@ pub struct VitalSigns {
     pub worker: Option<(watch::Receiver<Option<ProcessId>>, Arc<Metrics>)>,
     /// What became of consents and of refreshes.
     pub grants: Option<(Arc<ConsentCounts>, Arc<Refresher>)>,
+    /// Which hosts are left alone because they do not answer.
+    pub breakers: Option<Arc<Breakers>>,
     /// What the scheduler's duties last did.
     pub scheduler: Option<Arc<Reports>>,
 }
@@ -47,6 +49,11 @@ impl Running for VitalSigns {
         reports.flat_map(|reports| reports.statuses()).collect()
     }
 
+    fn silent_hosts(&self) -> Vec<(String, String)> {
+        let breakers = self.breakers.iter();
+        breakers.flat_map(|breakers| breakers.open()).collect()
+    }
+
     fn counters(&self) -> Vec<(String, u64)> {
         let worker = self
             .worker
@@ -61,6 +68,10 @@ impl Running for VitalSigns {
             let refreshes = refresher.counts().numbers().into_iter();
             counters
                 .extend(refreshes.map(|(name, n)| (format!("patchbay_refresh_{name}_total"), n)));
+        }
+        if let Some(breakers) = &self.breakers {
+            let numbers = breakers.counts().numbers().into_iter();
+            counters.extend(numbers.map(|(name, n)| (format!("patchbay_{name}_total"), n)));
         }
         for (duty, report) in self.scheduler.iter().flat_map(|reports| reports.all()) {
             let duty = duty.replace(['-', ' '], "_");

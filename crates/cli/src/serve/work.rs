@@ -43,11 +43,11 @@ pub async fn context(
 ) -> Outcome<Context> {
     Ok(Context {
         vault: Arc::new(vault(&store, keyring).await?),
+        outbound: outside::outbound(config, &store)?,
         store,
         hints,
         clock: Arc::new(SystemClock),
         providers: Arc::new(outside::providers(config)?),
-        outbound: outside::outbound(config)?,
         clients: Arc::new(outside::oauth_clients(config)?),
         refresher: Arc::default(),
         consents: Arc::default(),

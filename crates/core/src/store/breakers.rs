@@ -5,13 +5,19 @@ use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect,
+    prelude::Json,
     sea_query::{LockType, OnConflict},
 };
 
 use super::{Store, StoreError};
 use crate::{
     breaker::Breaker,
-    entities::breaker::{ActiveModel, Column, Entity, Model},
+    connection::ConnectionStatus,
+    entities::{
+        breaker::{ActiveModel, Column, Entity, Model},
+        connection,
+    },
+    ids::OrgId,
 };
 
 /// A breaker with its provider and origin.
@@ -97,6 +103,29 @@ impl Store {
             .exec(self.db())
             .await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// Providers and configs of an org's connections that are not disconnected, of those
+    /// providers: which hosts the org has to do with.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn configs_of_providers(
+        &self,
+        org: OrgId,
+        providers: &[&str],
+    ) -> Result<Vec<(String, Json)>, StoreError> {
+        let rows = connection::Entity::find()
+            .select_only()
+            .columns([connection::Column::Provider, connection::Column::Config])
+            .filter(connection::Column::OrgId.eq(org))
+            .filter(connection::Column::Provider.is_in(providers.iter().copied()))
+            .filter(connection::Column::Status.ne(ConnectionStatus::Disconnected))
+            .into_tuple()
+            .all(self.db());
+        Ok(rows.await?)
     }
 }
 

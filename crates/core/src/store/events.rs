@@ -1,8 +1,8 @@
 //! The activity log: written in the transaction of what it tells.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::{Value, json};
 
@@ -97,6 +97,22 @@ impl Store {
         .exec_without_returning(tx)
         .await?;
         Ok(id)
+    }
+
+    /// One line of the org.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn event(
+        &self,
+        db: &impl ConnectionTrait,
+        org: OrgId,
+        id: EventId,
+    ) -> Result<Option<event::Model>, StoreError> {
+        Ok(event::Entity::find_by_id(id)
+            .filter(event::Column::OrgId.eq(org))
+            .one(db)
+            .await?)
     }
 
     /// A page of an org's lines, newest first.

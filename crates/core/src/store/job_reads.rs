@@ -5,7 +5,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, prelude::Json,
+    QuerySelect,
+    prelude::Json,
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::{Store, StoreError};
@@ -15,7 +17,7 @@ use crate::{
         job_log,
     },
     ids::{ConnectionId, JobId, OrgId},
-    job::{JobKind, JobState, Queue},
+    job::{DEFAULT_MAX_ATTEMPTS, JobKind, JobState, Queue},
 };
 
 /// Ids asked for in one statement: far below the bind limits (SQLite 32,766, PostgreSQL 65,535).
@@ -85,12 +87,21 @@ pub struct JobFilter {
     pub connection: Option<ConnectionId>,
     /// Only the dead-letter queue: failed or quarantined, not discarded.
     pub dead: bool,
+    /// Only of this group of the dead-letter queue.
+    pub dead_group: Option<String>,
 }
 
 const DEAD: [JobState; 2] = [JobState::Failed, JobState::Quarantined];
 
+/// Attempts a job has, as [`crate::retry::attempts_of`] says it when it fails.
+const ATTEMPTS: &str = "case when jobs.max_attempts = 4 then coalesce((
+        select p.max_retries + 1 from retry_policies p
+        where p.org_id = jobs.org_id and p.scope = 'jobs'), 4)
+    else jobs.max_attempts end";
+const _: () = assert!(DEFAULT_MAX_ATTEMPTS == 4, "the statement says it in SQL");
+
 fn pictures() -> sea_orm::Select<Entity> {
-    Entity::find().select_only().columns([
+    let own = Entity::find().select_only().columns([
         Column::Id,
         Column::OrgId,
         Column::ConnectionId,
@@ -101,7 +112,6 @@ fn pictures() -> sea_orm::Select<Entity> {
         Column::State,
         Column::RunAt,
         Column::Attempt,
-        Column::MaxAttempts,
         Column::Crashes,
         Column::LeaseEpoch,
         Column::Again,
@@ -114,7 +124,8 @@ fn pictures() -> sea_orm::Select<Entity> {
         Column::StartedAt,
         Column::FinishedAt,
         Column::DiscardedAt,
-    ])
+    ]);
+    own.column_as(Expr::cust(ATTEMPTS), "max_attempts")
 }
 
 impl Store {
@@ -172,8 +183,14 @@ impl Store {
                     .connection
                     .map(|connection| Column::ConnectionId.eq(connection)),
             )
-            .add_option(before.map(|id| Column::Id.lt(id)));
-        if filter.dead {
+            .add_option(before.map(|id| Column::Id.lt(id)))
+            .add_option(
+                filter
+                    .dead_group
+                    .as_ref()
+                    .map(|group| Expr::col("dead_group").eq(group.as_str())),
+            );
+        if filter.dead || filter.dead_group.is_some() {
             wanted = wanted
                 .add(Column::State.is_in(DEAD))
                 .add(Column::DiscardedAt.is_null());

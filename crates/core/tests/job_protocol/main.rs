@@ -9,8 +9,10 @@
 )]
 
 mod again;
+mod breakers;
 mod claim;
 mod cut_short;
+mod dead;
 mod enqueue;
 mod fence;
 mod forgetting;

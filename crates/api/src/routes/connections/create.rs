@@ -62,7 +62,7 @@ pub async fn create(
     let config = Value::Object(body.config.unwrap_or_default());
     let (manifest, config) =
         faults.with(tested::manifest(&api, &body.provider).and_then(|manifest| {
-            let config = tested::check(manifest, &config, Some(&body.credential.0))?;
+            let config = tested::check(&api, manifest, &config, Some(&body.credential.0))?;
             Ok((manifest, config))
         }))?;
 
@@ -71,7 +71,7 @@ pub async fn create(
         tx.commit().await?;
         return match done {
             Made::Connection(id, jobs) => tested::answer(&api, &caller, id, &jobs, wait).await,
-            Made::Jobs(_) | Made::Consent(_) | Made::Schedule(_) => {
+            Made::Jobs(_) | Made::Consent(_) | Made::Schedule(_) | Made::Told(_) => {
                 Err(Problem::internal(&"a repeated create finds no connection"))
             }
         };

@@ -58,7 +58,7 @@ pub struct JobView {
     pub error: Option<FailureView>,
     /// Attempts burnt.
     pub attempt: i32,
-    /// Attempts it has.
+    /// Attempts it has: a number of its own, or what the organization's retry policy says now.
     pub max_attempts: i32,
     /// Times its process died under it.
     pub crashes: i32,
@@ -221,6 +221,8 @@ pub struct JobsQuery {
     pub connection: Option<ConnectionId>,
     /// `true`: only the dead-letter queue (failed or quarantined, not discarded).
     pub dead: Option<bool>,
+    /// Only of this group of the dead-letter queue, as `GET dead-jobs` names it.
+    pub group: Option<String>,
     /// `next` of the page before.
     pub cursor: Option<String>,
     /// Entries of the page: 1 to 200, 50 if not said.
@@ -245,6 +247,7 @@ pub async fn list(
         queue: query.queue,
         connection: query.connection,
         dead: query.dead.unwrap_or(false),
+        dead_group: query.group,
     };
     let rows = api
         .store

@@ -8,10 +8,11 @@ use axum::{
 use patchbay_core::{
     entities::job::Model as Job,
     events::EventKind,
-    ids::JobId,
+    ids::{JobId, OrgId},
     job::JobState,
-    store::{events::NewEvent, jobs::Moved},
+    store::{StoreError, events::NewEvent, job_reads::JobPicture, jobs::Moved},
 };
+use sea_orm::DatabaseTransaction;
 
 use super::{JobView, find};
 use crate::{
@@ -47,8 +48,9 @@ pub async fn cancel(
     caller: Caller,
     Id(id): Id<JobId>,
     body: Body<Empty>,
-) -> Result<Response, Problem> {
-    grant(&api, &caller, id, &body, Wish::Cancel, Wait::NO).await
+) -> Result<Json<JobView>, Problem> {
+    let job = grant(&api, &caller, id, &body, Wish::Cancel).await?;
+    Ok(Json(job.into()))
 }
 
 /// Sends a failed or quarantined job back to work: same id, counters reset. `wait` waits for its end.
@@ -70,7 +72,10 @@ pub async fn retry(
     Query(wait): Query<WaitQuery>,
     body: Body<Empty>,
 ) -> Result<Response, Problem> {
-    grant(&api, &caller, id, &body, Wish::Retry, Wait::of(&wait)?).await
+    let wait = Wait::of(&wait)?;
+    let job = grant(&api, &caller, id, &body, Wish::Retry).await?;
+    let mut jobs = wait.for_jobs(&api, vec![job]).await;
+    Ok((jobs.status(), Json(jobs.views.remove(0))).into_response())
 }
 
 /// Takes a dead job out of the dead-letter queue; it stays readable.
@@ -88,56 +93,63 @@ pub async fn discard(
     caller: Caller,
     Id(id): Id<JobId>,
     body: Body<Empty>,
-) -> Result<Response, Problem> {
-    grant(&api, &caller, id, &body, Wish::Discard, Wait::NO).await
+) -> Result<Json<JobView>, Problem> {
+    let job = grant(&api, &caller, id, &body, Wish::Discard).await?;
+    Ok(Json(job.into()))
 }
 
+impl Wish {
+    async fn apply(
+        self,
+        api: &Api,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        id: JobId,
+    ) -> Result<Moved, StoreError> {
+        let jobs = api.store.jobs();
+        match self {
+            Self::Cancel => jobs.cancel(tx, org, id).await,
+            Self::Retry => jobs.retry(tx, org, id).await,
+            Self::Discard => jobs.discard(tx, org, id).await,
+        }
+    }
+
+    fn event(self) -> EventKind {
+        match self {
+            Self::Cancel => EventKind::JobCancelled,
+            Self::Retry => EventKind::JobRetried,
+            Self::Discard => EventKind::JobDiscarded,
+        }
+    }
+}
+
+/// Move, event and idempotency row in one transaction; then the job as it is.
 async fn grant(
     api: &Api,
     caller: &Caller,
     id: JobId,
     body: &Body<Empty>,
     wish: Wish,
-    wait: Wait,
-) -> Result<Response, Problem> {
+) -> Result<JobPicture, Problem> {
     let tx = api.store.begin().await?;
     let mut announcement = Announcement::default();
     if once::take(api, &tx, caller, &body.once).await?.is_none() {
-        let moved = match wish {
-            Wish::Cancel => api.store.jobs().cancel(&tx, caller.org, id).await?,
-            Wish::Retry => api.store.jobs().retry(&tx, caller.org, id).await?,
-            Wish::Discard => api.store.jobs().discard(&tx, caller.org, id).await?,
-        };
-        let job = match moved {
+        let job = match wish.apply(api, &tx, caller.org, id).await? {
             Moved::Done(job) => job,
             Moved::Refused(job) => return Err(refused(wish, &job)),
             Moved::Missing => return Err(Problem::not_found("job")),
         };
-        let event = match wish {
-            Wish::Cancel => Some(EventKind::JobCancelled),
-            Wish::Retry => Some(EventKind::JobRetried),
-            Wish::Discard => None,
-        };
-        if let Some(kind) = event {
-            let mut event = NewEvent::new(caller.org, kind, caller.actor()).job(id);
-            if let Some(connection) = job.connection_id {
-                event = event.connection(connection);
-            }
-            api.store.record_event(&tx, event).await?;
+        let mut event = NewEvent::new(caller.org, wish.event(), caller.actor()).job(id);
+        if let Some(connection) = job.connection_id {
+            event = event.connection(connection);
         }
+        api.store.record_event(&tx, event).await?;
         once::made(api, &tx, caller, &body.once, &Made::Jobs(vec![id])).await?;
         announcement.job(&job);
     }
     tx.commit().await?;
     api.announce(announcement);
-    let job = find(api, caller, id).await?;
-    match wish {
-        Wish::Cancel | Wish::Discard => Ok(Json(JobView::from(job)).into_response()),
-        Wish::Retry => {
-            let mut jobs = wait.for_jobs(api, vec![job]).await;
-            Ok((jobs.status(), Json(jobs.views.remove(0))).into_response())
-        }
-    }
+    find(api, caller, id).await
 }
 
 fn refused(wish: Wish, job: &Job) -> Problem {

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod api;
+mod breakers;
 mod consent;
 mod database;
 mod folder;
@@ -149,6 +150,7 @@ async fn look(config: &Config) -> Vec<Check> {
     }
     if let Some(store) = &store {
         checks.push(schedulers::look(store).await);
+        checks.push(breakers::look(store).await);
     }
     checks.extend(keys::look(config, is_fleet, store.as_ref()).await);
     checks.push(consent::look(config, is_fleet));

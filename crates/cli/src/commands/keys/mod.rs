@@ -27,7 +27,7 @@ mod reencrypt;
 mod retire;
 mod rewrap;
 mod status;
-mod typed;
+pub mod typed;
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\

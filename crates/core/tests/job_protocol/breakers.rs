@@ -1,0 +1,121 @@
+//! Circuit breakers as two processes of a fleet share them.
+
+use patchbay_core::breaker::{Breakers, FAILURES, State};
+
+use crate::{on_both, stage::Stage};
+
+on_both! {
+    failures_of_several_processes_add_up,
+    of_a_whole_fleet_one_call_probes,
+    a_call_that_passes_closes_it_for_all,
+    checks_go_through_and_count,
+    another_host_is_not_concerned,
+}
+
+const HOST: &str = "https://connect.example";
+
+async fn fail(process: &Breakers) {
+    let pass = process.enter("square", HOST, true).await.expect("exempt");
+    process.failed(&pass, "it answers 503").await;
+}
+
+/// A process that has not called yet, so it knows what the database says.
+fn fresh(stage: &Stage) -> Breakers {
+    Breakers::new(stage.store.clone())
+}
+
+async fn opened(stage: &Stage) {
+    let (one, other) = (fresh(stage), fresh(stage));
+    for n in 0..FAILURES {
+        fail(if n % 2 == 0 { &one } else { &other }).await;
+    }
+}
+
+async fn state(stage: &Stage) -> Option<State> {
+    let (rows, now) = stage.store.breakers().await.unwrap();
+    rows.first().map(|(_, row)| row.state(now))
+}
+
+async fn failures_of_several_processes_add_up(stage: Stage) {
+    let (one, other) = (fresh(&stage), fresh(&stage));
+    for n in 0..FAILURES - 1 {
+        fail(if n % 2 == 0 { &one } else { &other }).await;
+    }
+    assert_eq!(state(&stage).await, Some(State::Closed));
+    fail(&other).await;
+    assert_eq!(state(&stage).await, Some(State::Open));
+    let held = fresh(&stage)
+        .enter("square", HOST, false)
+        .await
+        .unwrap_err();
+    assert_eq!(held.reason, "it answers 503");
+    assert!(held.after.as_secs() <= 15, "{held:?}");
+    assert!(held.since <= held.until);
+}
+
+async fn of_a_whole_fleet_one_call_probes(stage: Stage) {
+    opened(&stage).await;
+    stage.seconds(11).await;
+    let mut probes = 0;
+    for _ in 0..5 {
+        probes += usize::from(fresh(&stage).enter("square", HOST, false).await.is_ok());
+    }
+    assert_eq!(probes, 1);
+    // It never answered: another may, ten seconds later.
+    stage.seconds(11).await;
+    let prober = fresh(&stage);
+    let pass = prober
+        .enter("square", HOST, false)
+        .await
+        .expect("the next probe");
+    prober.failed(&pass, "it answers 504").await;
+    let (rows, _) = stage.store.breakers().await.unwrap();
+    assert_eq!(
+        (rows[0].1.trips, rows[0].1.reason.as_deref()),
+        (2, Some("it answers 504"))
+    );
+}
+
+async fn a_call_that_passes_closes_it_for_all(stage: Stage) {
+    opened(&stage).await;
+    stage.seconds(11).await;
+    let prober = fresh(&stage);
+    let pass = prober
+        .enter("square", HOST, false)
+        .await
+        .expect("the probe");
+    prober.passed(&pass).await;
+    assert_eq!(state(&stage).await, None);
+    for _ in 0..3 {
+        fresh(&stage)
+            .enter("square", HOST, false)
+            .await
+            .expect("closed");
+    }
+    assert_eq!(prober.counts().numbers()[1], ("breakers_closed", 1));
+}
+
+async fn checks_go_through_and_count(stage: Stage) {
+    opened(&stage).await;
+    let process = fresh(&stage);
+    assert!(process.enter("square", HOST, false).await.is_err());
+    let check = process.enter("square", HOST, true).await.expect("a check");
+    process.passed(&check).await;
+    process
+        .enter("square", HOST, false)
+        .await
+        .expect("closed by the check");
+}
+
+async fn another_host_is_not_concerned(stage: Stage) {
+    opened(&stage).await;
+    let process = fresh(&stage);
+    process
+        .enter("square", "https://other.example", false)
+        .await
+        .expect("another origin");
+    process
+        .enter("slack", HOST, false)
+        .await
+        .expect("another provider");
+}
