@@ -22,13 +22,25 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let text = segment(parts, state).await?;
-        text.parse().map(Self).map_err(|_| {
-            Problem::new(
-                Kind::InvalidId,
-                "The id in the path is not a UUID. Use an id as answers of this API give them.",
-            )
-        })
+        parsed(&segment(parts, state).await?).map(Self)
+    }
+}
+
+/// A typed id and the name behind it, from `{id}/.../{key}`.
+#[derive(Debug, Clone)]
+pub struct IdAndKey<T>(pub T, pub String);
+
+impl<S, T> FromRequestParts<S> for IdAndKey<T>
+where
+    S: Send + Sync,
+    T: FromStr<Err = InvalidId>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, key)) = path.map_err(|_| no_utf8())?;
+        Ok(Self(parsed(&id)?, key))
     }
 }
 
@@ -47,9 +59,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
 async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),
-        Err(_) => Err(Problem::new(
-            Kind::InvalidId,
-            "The path is not valid UTF-8 after percent decoding.",
-        )),
+        Err(_) => Err(no_utf8()),
     }
+}
+
+fn parsed<T: FromStr<Err = InvalidId>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| {
+        Problem::new(
+            Kind::InvalidId,
+            "The id in the path is not a UUID. Use an id as answers of this API give them.",
+        )
+    })
+}
+
+fn no_utf8() -> Problem {
+    Problem::new(
+        Kind::InvalidId,
+        "The path is not valid UTF-8 after percent decoding.",
+    )
 }

@@ -9,5 +9,5 @@ mod schema;
 
 pub use body::{Body, Once};
 pub use faults::Faults;
-pub use id::{Id, Key};
+pub use id::{Id, IdAndKey, Key};
 pub use query::Query;

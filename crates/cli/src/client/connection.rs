@@ -30,6 +30,25 @@ pub struct Connection {
     #[serde(default)]
     pub error_count: i32,
     pub health_interval_minutes: Option<i32>,
+    /// Told of one connection only, and only where its provider counts.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+/// What was counted against a connection's limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Usage {
+    pub unit: String,
+    pub hour: UsageWindow,
+    pub day: UsageWindow,
+}
+
+/// One window of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UsageWindow {
+    pub used: u32,
+    pub limit: Option<u32>,
+    pub resets_at: DateTime<Utc>,
 }
 
 /// A connection and the job that works on it.

@@ -33,10 +33,14 @@ pub struct Jobs {
 }
 
 impl Job {
-    /// Its name on the screen: the stream of a sync, else the kind.
+    /// Its name on the screen: the stream of a sync, what an action does, else the kind.
     pub fn label(&self) -> String {
         match (self.kind, self.args.get("stream").and_then(Value::as_str)) {
             (JobKind::Sync, Some(stream)) => stream.to_owned(),
+            (JobKind::Action, _) => match self.args.get("action").and_then(Value::as_str) {
+                Some(action) => action.to_owned(),
+                None => name(self.kind),
+            },
             (kind, _) => name(kind),
         }
     }

@@ -82,7 +82,7 @@ pub async fn change(
     let config = body.config.map(Value::Object);
     let candidate = (config.is_some() || credential.is_some()).then(|| {
         let config = config.as_ref().unwrap_or(&row.config);
-        tested::check(manifest, config, credential)
+        tested::check(&api, manifest, config, credential)
     });
     let (capabilities_off, candidate) =
         faults.with(both(capabilities_off, candidate.transpose()))?;

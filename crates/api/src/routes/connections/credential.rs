@@ -57,6 +57,7 @@ pub async fn replace(
     refuse_disconnected(&row)?;
     let manifest = tested::manifest_of(&api, &row)?;
     let config = faults.with(tested::check(
+        &api,
         manifest,
         &row.config,
         Some(&body.credential.0),

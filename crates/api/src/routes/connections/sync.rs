@@ -143,7 +143,7 @@ pub async fn sync(
 }
 
 /// Whether the jobs wait for a working credential.
-fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
+pub(super) fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
     let refused = |detail: &str| Err(Problem::new(Kind::ConnectionState, detail));
     match row.status {
         ConnectionStatus::Active => Ok(false),
@@ -163,7 +163,7 @@ fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
 }
 
 /// What the account granted; `None` where a person gave the credential, or nothing is said of it.
-async fn granted(
+pub(super) async fn granted(
     api: &Api,
     tx: &DatabaseTransaction,
     row: &connection::Model,

@@ -131,15 +131,21 @@ pub fn manifest_of<'a>(api: &'a Api, row: &connection::Model) -> Result<&'a Mani
 /// Checks config and credential together, every error at once. Without a credential only the
 /// config: the one in force is then tested with it.
 pub fn check(
+    api: &Api,
     manifest: &Manifest,
     config: &Value,
     credential: Option<&SecretFields>,
 ) -> Result<Value, Vec<FieldError>> {
     let secret = credential.cloned().unwrap_or_default();
-    let errors = match manifest.check(config, &secret) {
-        Ok(checked) => return Ok(checked.config),
-        Err(errors) => errors,
-    };
+    let mut errors = manifest.check(config, &secret).err().unwrap_or_default();
+    // What the schema says of a field goes before what its provider makes of it.
+    let provider = api.providers.get(&manifest.key);
+    let faults = provider.map(|provider| provider.config_faults(config, credential));
+    for fault in faults.into_iter().flatten() {
+        if errors.iter().all(|error| error.pointer != fault.pointer) {
+            errors.push(fault);
+        }
+    }
     let errors: Vec<FieldError> = errors
         .into_iter()
         .filter(|error| credential.is_some() || !error.pointer.starts_with("/secret"))

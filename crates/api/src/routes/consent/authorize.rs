@@ -110,7 +110,7 @@ pub async fn authorize(
         (None, None) => json!({}),
     };
     let (config, (scopes, return_url)) = faults.with(both(
-        tested::check(manifest, &config, None),
+        tested::check(&api, manifest, &config, None),
         both(
             scopes(manifest, body.capabilities.as_deref()),
             return_url(&api, body.return_url.as_deref()),

@@ -8,7 +8,7 @@ use super::consent;
 use crate::{
     client::{
         Answer, Client,
-        connection::Connection,
+        connection::{Connection, Usage, UsageWindow},
         job::{Job, name},
     },
     exit::Outcome,
@@ -187,6 +187,7 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
         ),
         format!("Worked     {}", time(connection.last_success_at)),
     ];
+    lines.extend(connection.usage.iter().flat_map(usage));
     if let Some(failure) = &connection.last_error {
         let words = advice::lines(failure, Some(connection.id));
         let mut words = words.into_iter();
@@ -203,6 +204,26 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
     }
     lines.extend(next_step(connection).map(|step| format!("Next       {step}")));
     output::say(&lines.join("\n"))
+}
+
+/// How much of its limits a connection has used.
+fn usage(usage: &Usage) -> [String; 2] {
+    let window = |name: &str, window: &UsageWindow| {
+        let limit = match window.limit {
+            Some(limit) => format!("of {limit} "),
+            None => String::new(),
+        };
+        format!(
+            "{name:<10} {} {limit}{}, counted anew at {}",
+            window.used,
+            usage.unit,
+            time(Some(window.resets_at))
+        )
+    };
+    [
+        window("This hour", &usage.hour),
+        window("Today", &usage.day),
+    ]
 }
 
 /// What makes a connection work that does not.

@@ -7,7 +7,7 @@ use std::pin::pin;
 use patchbay_core::{
     events::EventKind,
     failure::FailureKind,
-    job::JobError,
+    job::{JobError, Next},
     job_args::ActionArgs,
     store::{events::NewEvent, quotas::last_full},
 };
@@ -31,8 +31,12 @@ mod intent;
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: ActionArgs = args(run)?;
     if Intent::left_by_another(run) {
-        // For the words of the failure: what it means, whom to ask.
-        opening::find(run, ctx).await?;
+        // For the words of the failure: what it means. Of what is gone there are none.
+        if let Err(error) = opening::find(run, ctx).await
+            && error.next != Next::Fail
+        {
+            return Err(error);
+        }
         return Err(intent::outcome_unknown(run, ctx, intent::after_a_crash(&args)).await?);
     }
     let mut opened = opening::open(run, ctx).await?;
