@@ -171,6 +171,8 @@ async fn fewer_scopes_connect_degraded_and_say_what_is_missing() {
     assert_eq!(shown["status"], "active");
     assert_eq!(shown["health"], "degraded");
     assert_eq!(shown["last_error"]["kind"], "scope");
+    let missing = json!({ "sync_folders": ["files.write"] });
+    assert_eq!(shown["capabilities_missing"], missing);
     let sync = |streams: Value| desk.post_to(connection, "sync", streams);
     let problem = sync(json!({ "mode": "full", "streams": ["folders"] })).await;
     let problem = problem.problem(409, "scope-missing");

@@ -223,3 +223,52 @@ fn the_reference_in_the_documents_is_the_present_one() {
         "docs/configuration.md is not what the code says: run `cargo run -p patchbay -- config --reference > docs/configuration.md`"
     );
 }
+
+#[test]
+fn apps_are_read_by_provider_and_their_secrets_are_masked() {
+    let file = file(
+        "public_url = 'https://patchbay.example'\n[oauth.square]\nclient_id = 'sq0idp-1'\nclient_secret = 'sq0csp-very-secret-1234'\n",
+    );
+    let given = inputs(
+        Some(&file),
+        &[("PATCHBAY_OAUTH__ETSY__CLIENT_ID", "keystring")],
+        &[("oauth.*.client_id", "slack=123.456")],
+    );
+    let loaded = load(&given).unwrap();
+    let ids = &loaded.config.oauth_client_ids.0;
+    let names: Vec<&str> = ids.keys().map(String::as_str).collect();
+    assert_eq!(names, ["etsy", "slack", "square"]);
+    let secrets = &loaded.config.oauth_client_secrets.0;
+    assert_eq!(secrets["square"].0.expose(), "sq0csp-very-secret-1234");
+    let shown = format!("{:?}", loaded.rows);
+    assert!(
+        shown.contains("1234") && !shown.contains("very-secret"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_wrong_app_or_address_is_refused_by_its_own_name() {
+    let environment = [
+        ("PATCHBAY_PUBLIC_URL", "http://patchbay.example"),
+        ("PATCHBAY_OAUTH__SQUARE__CLIENT_SECRET", "se cret"),
+        (
+            "PATCHBAY_CONSENT__OPENER_ORIGIN",
+            "https://app.example.com/page",
+        ),
+        (
+            "PATCHBAY_CONSENT__RETURN_URLS",
+            "https://app.example.com/a,//evil",
+        ),
+    ];
+    let message = refused(&inputs(None, &environment, &[]));
+    for said in [
+        "public_url (environment variable PATCHBAY_PUBLIC_URL): `http://patchbay.example` is http; allowed: https://HOST",
+        "oauth.square.client_secret (environment variable PATCHBAY_OAUTH__SQUARE__CLIENT_SECRET): `••••`",
+        "consent.opener_origin",
+        "has the part `//evil`",
+    ] {
+        assert!(message.contains(said), "{message}");
+    }
+    assert!(!message.contains("se cret"), "{message}");
+}

@@ -1,6 +1,7 @@
 //! Connections: what they are, one, and the list. What changes them is in a file
 //! per verb.
 
+pub mod actions;
 pub mod change;
 pub mod create;
 pub mod credential;
@@ -12,7 +13,10 @@ pub mod sync;
 mod sync_range;
 pub mod tested;
 mod token;
+mod usage;
 pub mod work;
+
+use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
@@ -27,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use self::token::CredentialView;
+use self::{token::CredentialView, usage::UsageView};
 use super::jobs::{FailureView, failure};
 use crate::{
     access::Caller,
@@ -132,8 +136,14 @@ pub struct ConnectionDetail {
     connection: ConnectionView,
     /// The newest credential, a withdrawn one too; null before the first test has passed.
     credential: Option<CredentialView>,
+    /// Capabilities that do not work because the account granted less than they need, each with
+    /// the scopes it lacks. To grant them, connect again.
+    #[schema(value_type = Object)]
+    capabilities_missing: BTreeMap<String, Vec<String>>,
     /// The streams that were synced.
     streams: Vec<StreamView>,
+    /// What was counted against its limits per hour and day; null where the provider has none.
+    usage: Option<UsageView>,
 }
 
 /// Where a stream of a connection stands.
@@ -208,6 +218,7 @@ pub async fn read(
 ) -> Result<Json<ConnectionDetail>, Problem> {
     let row = find(&api, &caller, id).await?;
     let credential = api.store.newest_credential(caller.org, id).await?;
+    let usage = usage::of(&api, &row).await?;
     let now = api.store.clock().now();
     let streams = api.store.stream_states(caller.org, id).await?;
     let streams = streams.into_iter().map(|state| StreamView {
@@ -216,10 +227,18 @@ pub async fn read(
         change_no: state.change_no,
         last_synced_at: state.last_synced_at,
     });
+    let credential = credential.map(|row| CredentialView::of(row, now));
+    let granted = credential.as_ref().and_then(CredentialView::granted);
+    let provider = api.providers.get(&row.provider);
+    let missing = granted
+        .zip(provider)
+        .map(|(granted, provider)| provider.manifest().shortfall(granted));
     Ok(Json(ConnectionDetail {
         connection: row.into(),
-        credential: credential.map(|row| CredentialView::of(row, now)),
+        credential,
+        capabilities_missing: missing.unwrap_or_default(),
         streams: streams.collect(),
+        usage,
     }))
 }
 

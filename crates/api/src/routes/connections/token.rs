@@ -47,6 +47,12 @@ pub struct CredentialView {
 }
 
 impl CredentialView {
+    /// The scopes of a credential in force, where they are known.
+    pub(super) fn granted(&self) -> Option<&[String]> {
+        let scopes = self.scopes.as_deref();
+        scopes.filter(|_| self.revoked_at.is_none())
+    }
+
     pub(super) fn of(row: credential::Model, now: DateTime<Utc>) -> Self {
         let status = TokenStatus::of(&row, now).name();
         let scopes = row.scopes.as_ref().and_then(Value::as_array).map(|scopes| {

@@ -9,7 +9,7 @@ use axum::{
 use patchbay_core::{
     entities::consent,
     events::EventKind,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, NextAction, NextActionKind},
     job::{JobKind, NewJob, Queue},
     job_args::ConsentExchangeArgs,
     secret::{Secret, SecretFields},
@@ -180,8 +180,13 @@ fn refusal(label: &str, error: &str, description: Option<&str>) -> Failure {
         Some(words) => format!("{message}: {words}"),
         None => message,
     };
+    let next = match kind {
+        FailureKind::Auth | FailureKind::ProviderDown => NextActionKind::Reconnect,
+        _ => NextActionKind::ContactOperator,
+    };
     Failure {
         code: Some(error.chars().take(WORDS).collect()),
+        next_action: Some(NextAction::of(next)),
         ..Failure::new(kind, message, action)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use patchbay_core::{
     entities::consent,
     events::EventKind,
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, NextAction, NextActionKind},
     ids::OrgId,
     job::{JobError, Next, SealedArgs},
     job_args::ConsentExchangeArgs,
@@ -90,7 +90,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Err(Lost::Run(error)) => Err(error),
         Err(Lost::Failed(failure)) => {
             ctx.consents.count_failure(&failure);
-            let failure = run.log.scrub_failure(failure);
+            let failure = run.log.scrub_failure(with_next_step(failure));
             note(run, ctx, &consent, &failure).await?;
             Err(JobError {
                 next: Next::Fail,
@@ -98,6 +98,19 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
             })
         }
     }
+}
+
+/// Whatever it was, a person gives the consent once more, unless an operator must mend
+/// something first.
+fn with_next_step(mut failure: Failure) -> Failure {
+    let next = match failure.kind {
+        FailureKind::Internal | FailureKind::Blocked | FailureKind::Crash => {
+            NextActionKind::ContactOperator
+        }
+        _ => NextActionKind::Reconnect,
+    };
+    failure.next_action.get_or_insert(NextAction::of(next));
+    failure
 }
 
 /// Writes down that it came to nothing.
