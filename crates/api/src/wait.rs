@@ -57,9 +57,6 @@ impl Waited {
 }
 
 impl Wait {
-    /// Answers at once.
-    pub const NO: Self = Self(Duration::ZERO);
-
     /// What the query asks.
     pub fn of(query: &WaitQuery) -> Result<Self, Problem> {
         match query.wait.unwrap_or(0) {
