@@ -97,6 +97,6 @@ async fn an_answer_before_its_commit_is_caught() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_that_counts_no_attempt_is_caught() {
-    catches("a retry counts no attempt", Invariant::Attempts).await;
+async fn a_claim_before_its_time_is_caught() {
+    catches("a claim does not look at run_at", Invariant::Early).await;
 }

@@ -57,7 +57,9 @@ pub async fn run(run: Run) -> Result<Outcome> {
             .await?;
         stage.run_for(Duration::from_millis(300)).await?;
     }
-    stage.drain(Duration::from_secs(60)).await?;
+    stage
+        .drain(Duration::from_secs(run.number(60, 25) as u64))
+        .await?;
     let findings = checker::check(&stage, Allowed::default()).await?;
     Ok(Outcome {
         findings,

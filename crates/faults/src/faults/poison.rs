@@ -61,7 +61,9 @@ pub async fn run(run: Run) -> Result<Outcome> {
             stage.run_for(Duration::from_millis(200)).await?;
         }
     }
-    stage.drain(Duration::from_secs(240)).await?;
+    stage
+        .drain(Duration::from_secs(run.number(240, 45) as u64))
+        .await?;
     let mut findings = checker::check(&stage, Allowed::default()).await?;
     let mut stories: HashMap<_, Vec<String>> = HashMap::new();
     for one in witness::moves(&stage.database).await? {
