@@ -39,6 +39,12 @@ pub async fn run(run: Run) -> Result<Outcome> {
             lane: Some(lane.clone()),
             ..Drill::new(1, step, calm.clone())
         }));
+        // The first of a lane holds up the others until it is due.
+        drills.extend([800, 0, 0].map(|delay_ms| Drill {
+            delay_ms,
+            lane: Some(format!("held-{round}")),
+            ..Drill::new(1, step, calm.clone())
+        }));
         drills.push(Drill {
             max_attempts: Some(2),
             end: End::Failed(2),
