@@ -16,6 +16,7 @@ mod fleet;
 mod harness;
 mod health;
 mod refresh;
+mod smtp;
 mod source_tree;
 mod sync;
 mod tidy;

@@ -2,9 +2,9 @@
 //! hostile providers.
 
 mod answers;
-mod browser;
+pub mod browser;
 mod certified;
-mod desk;
+pub mod desk;
 mod flow;
 mod generic;
 mod hostile;
