@@ -186,7 +186,7 @@ pub static ALL: [Mutation; 18] = [
         ],
     ),
     Mutation {
-        commit_later: Some(Duration::from_millis(400)),
+        commit_later: Some(Duration::from_secs(1)),
         ..Mutation::statement("2xx before the commit", Fault::ApiKilled, &[])
     },
 ];

@@ -104,8 +104,12 @@ pub async fn run(run: Run) -> Result<Outcome> {
     outcome.note(format!("{strikes} requests spoilt"));
     control.clear_faults().await?;
 
-    refuse_token(&mut stage, &control, &client, &hurt).await?;
     outcome.injections += 1;
+    if !refuse_token(&mut stage, &control, &client, &hurt).await? {
+        let what = "jobs stay parked although the connection works again";
+        outcome.findings.say(Invariant::Lost, what);
+        return Ok(outcome);
+    }
 
     sync(&mut stage, &client, &hurt, "full").await?;
     sync(&mut stage, &peaceful, &clean, "full").await?;
@@ -120,7 +124,7 @@ async fn refuse_token(
     control: &Control,
     client: &Client,
     connection: &str,
-) -> Result<()> {
+) -> Result<bool> {
     control
         .post("faults", json!({ "effect": "revoked_token" }))
         .await?;
@@ -138,8 +142,7 @@ async fn refuse_token(
         status == 200,
         "the test of the connection: {status} {answer}"
     );
-    stage.drain(Duration::from_secs(30)).await?;
-    Ok(())
+    stage.drain(Duration::from_secs(30)).await
 }
 
 pub(super) async fn connect(stage: &mut Stage, client: &Client) -> Result<String> {
