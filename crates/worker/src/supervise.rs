@@ -49,7 +49,7 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metri
     // The body is gone; what follows is not its work and must not make it look deaf.
     drop(guard);
     let last_lines = async {
-        if has_failed(&ended) {
+        if asks_for_a_retry(&run, &ended) {
             run.read_policy().await;
         }
         last_lines(&run, &ended).await;
@@ -73,10 +73,14 @@ async fn last_lines(run: &JobRun, ended: &Ended) {
     run.log.flush().await;
 }
 
-fn has_failed(ended: &Ended) -> bool {
+/// Whether the policy of the job's org decides what becomes of it.
+fn asks_for_a_retry(run: &JobRun, ended: &Ended) -> bool {
     match ended {
-        Ended::Answered(Ok(_)) => false,
-        Ended::Answered(Err(_)) | Ended::Dropped(_) | Ended::Panicked(_) => true,
+        Ended::Answered(Ok(_)) | Ended::Dropped(StopReason::Lost | StopReason::Shutdown) => false,
+        Ended::Answered(Err(JobError { next, .. })) => {
+            matches!(next, Next::Retry { .. }) || run.stopped() == Some(StopReason::Deadline)
+        }
+        Ended::Dropped(StopReason::Deadline) | Ended::Panicked(_) => true,
     }
 }
 

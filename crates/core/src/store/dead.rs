@@ -12,6 +12,7 @@ use crate::ids::{JobId, OrgId};
 /// Jobs that one request moves at most: half a second of an `update`, and all of it, its event
 /// and its idempotency row are one transaction.
 pub const AT_ONCE: u64 = 10_000;
+const _: () = assert!(AT_ONCE == 10_000, "the statements say it in SQL");
 
 /// Dead jobs that failed alike.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
