@@ -14,6 +14,7 @@ mod m20261120_000004_schedules;
 mod m20261120_000005_health;
 mod m20261120_000006_policy;
 mod m20261120_000007_quotas;
+mod m20261120_000008_alerts;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000005_health::Migration),
             Box::new(m20261120_000006_policy::Migration),
             Box::new(m20261120_000007_quotas::Migration),
+            Box::new(m20261120_000008_alerts::Migration),
         ]
     }
 

@@ -30,6 +30,7 @@ pub enum List {
     Records,
     Events,
     Schedules,
+    Alerts,
 }
 
 impl List {
@@ -41,6 +42,7 @@ impl List {
             Self::Records => "r",
             Self::Events => "e",
             Self::Schedules => "s",
+            Self::Alerts => "a",
         }
     }
 }

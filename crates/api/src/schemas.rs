@@ -1,6 +1,7 @@
 //! OpenAPI schemas of the closed lists in core, made from the lists themselves.
 
 use patchbay_core::{
+    alerts::{AlertKind, AlertState},
     breaker::State,
     connection::{ConnectionStatus, Health},
     events::EventKind,
@@ -66,6 +67,14 @@ pub fn breaker_state() -> Object {
         .schema_type(Type::String)
         .enum_values(Some(names))
         .build()
+}
+
+pub fn alert_kind() -> Object {
+    names::<AlertKind>()
+}
+
+pub fn alert_state() -> Object {
+    names::<AlertState>()
 }
 
 pub fn event_kind() -> Object {

@@ -86,6 +86,8 @@ pub enum Command {
     /// The organization's own apps (OAuth clients) at providers
     #[command(name = "oauth-clients")]
     OauthClients(of::oauth_clients::Arguments),
+    /// Do something at a provider: send an e-mail, fetch a text
+    Act(of::act::Arguments),
     /// Pull records of a connection
     Sync(of::sync::Arguments),
     /// List schedules, or make, pause, resume, run and delete one
@@ -95,6 +97,8 @@ pub enum Command {
     /// Show or change how failed work is tried again
     #[command(name = "retry-policy")]
     RetryPolicy(of::retry_policy::Arguments),
+    /// List alerts, or show, acknowledge and silence one
+    Alerts(of::alerts::Arguments),
     /// Show records that were pulled
     Records(of::records::Arguments),
     /// List what can be connected, or show one provider

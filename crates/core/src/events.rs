@@ -145,6 +145,22 @@ pub enum EventKind {
     #[serde(rename = "retry_policy.changed")]
     #[sea_orm(string_value = "retry_policy.changed")]
     RetryPolicyChanged,
+    /// Something is wrong that a person should know.
+    #[serde(rename = "alert.raised")]
+    #[sea_orm(string_value = "alert.raised")]
+    AlertRaised,
+    /// What an alert told of is over.
+    #[serde(rename = "alert.resolved")]
+    #[sea_orm(string_value = "alert.resolved")]
+    AlertResolved,
+    /// A person has taken notice of an alert.
+    #[serde(rename = "alert.acknowledged")]
+    #[sea_orm(string_value = "alert.acknowledged")]
+    AlertAcknowledged,
+    /// A person silenced an alert for a time.
+    #[serde(rename = "alert.silenced")]
+    #[sea_orm(string_value = "alert.silenced")]
+    AlertSilenced,
     /// A person sent a dead job back to work.
     #[serde(rename = "job.retried")]
     #[sea_orm(string_value = "job.retried")]

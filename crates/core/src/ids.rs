@@ -74,6 +74,8 @@ ids! {
     OauthClientId,
     /// When the clock asks for a sync.
     ScheduleId,
+    /// An alert.
+    AlertId,
     /// The wrapped data key of an org.
     OrgKeyId,
 }

@@ -3,6 +3,7 @@
 //!
 //! It must not know HTTP serving (axum) nor any provider.
 
+pub mod alerts;
 pub mod breaker;
 pub mod clock;
 pub mod config;

@@ -3,6 +3,7 @@
 //! [`crate::access::TABLE`], and the document:
 //! `UPDATE=1 cargo test -p patchbay-api --test api document`.
 
+pub mod alerts;
 mod breakers;
 mod check_all;
 pub mod connections;
@@ -94,6 +95,10 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(dead::discard))
         .routes(routes!(retry_policy::read, retry_policy::set))
         .routes(routes!(breakers::list))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::read))
+        .routes(routes!(alerts::people::acknowledge))
+        .routes(routes!(alerts::people::silence))
         .routes(routes!(stream::follow))
         .routes(routes!(events::list))
         .routes(routes!(stats::read))

@@ -17,6 +17,8 @@ pub struct Stats {
     jobs: Vec<JobCount>,
     /// Jobs in the dead-letter queue.
     dead: i64,
+    /// Alerts that are not resolved.
+    alerts: u64,
     /// Connections by status.
     connections: Vec<ConnectionCount>,
     /// Connections that are not disconnected, as a dashboard shows them.
@@ -107,6 +109,7 @@ pub async fn read(State(api): State<Api>, caller: Caller) -> Result<Json<Stats>,
         }
     }
     Ok(Json(Stats {
+        alerts: api.store.count_open_alerts(caller.org).await?,
         totals,
         connections: by_status,
         jobs: jobs

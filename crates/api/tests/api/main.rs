@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod alerts;
 mod bad_input;
 mod connections;
 mod database;

@@ -10,6 +10,8 @@ use crate::{
     output,
 };
 
+pub mod act;
+pub mod alerts;
 pub mod api;
 pub mod completions;
 pub mod config_rows;
@@ -66,12 +68,14 @@ pub async fn run(given: Given) -> Outcome {
         Command::OauthClients(arguments) => {
             oauth_clients::run(&client()?, arguments, format).await
         }
+        Command::Act(arguments) => act::run(&client()?, arguments, format).await,
         Command::Sync(arguments) => sync::run(&client()?, arguments, format).await,
         Command::Schedules(arguments) => schedules::run(&client()?, arguments, format).await,
         Command::Jobs(arguments) => jobs::run(&client()?, arguments, format).await,
         Command::RetryPolicy(arguments) => {
             retry_policy::run(&client()?, arguments, format).await
         }
+        Command::Alerts(arguments) => alerts::run(&client()?, arguments, format).await,
         Command::Records(arguments) => records::run(&client()?, arguments, format).await,
         Command::Providers(arguments) => providers::run(&client()?, arguments, format).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,

@@ -1,6 +1,7 @@
 //! One file per table. Rows, never the HTTP shape. Columns are explained in
 //! `migrations/src/*/postgres.sql`.
 
+pub mod alert;
 pub mod api_key;
 pub mod breaker;
 pub mod connection;

@@ -10,6 +10,7 @@ use sea_orm::{
 
 use crate::clock::Clock;
 
+pub mod alerts;
 pub mod api_keys;
 pub mod breakers;
 pub mod connect;

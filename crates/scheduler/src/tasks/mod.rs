@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Identity, Reports, SchedulerDeps, report::Ended};
 
+mod alerts;
 mod health;
 mod presence;
 mod prune;
@@ -80,6 +81,7 @@ pub(crate) fn all(
         Box::new(rollups::Rollups::new(deps)),
         Box::new(report::Report::new(deps, me_reader.clone())),
         Box::new(refresh_ahead::RefreshAhead::new(deps)),
+        Box::new(alerts::Alerts::new(deps)),
     ];
     if let Identity::Own { host } = &deps.identity {
         duties.push(Box::new(presence::Presence::new(deps, host.clone(), me)));
