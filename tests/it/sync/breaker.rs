@@ -6,7 +6,6 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use patchbay_core::{
     breaker::{Breaker, Breakers},
-    clock::Clock,
     failure::FailureKind,
     job::{JobError, JobState, Next, Settle, Settlement},
     outbound::{AddressPolicy, Outbound, OutboundConfig},
@@ -66,7 +65,7 @@ async fn again(desk: &Desk, run: JobRun, error: &JobError) -> JobRun {
     desk.claim_again(id).await
 }
 
-fn sent(desk: &Desk) -> usize {
+fn sent(desk: &Desk) -> u64 {
     desk.sandbox.requests.count("GET /square/v2/customers")
 }
 
