@@ -67,7 +67,7 @@ class Handler:
         html = message.get_body(("html",))
         tell(
             event="mail",
-            encrypted=session.ssl is not None,
+            encrypted=server.transport.get_extra_info("sslcontext") is not None,
             sender=envelope.mail_from,
             recipients=envelope.rcpt_tos,
             headers=[[name, str(value)] for name, value in message.items()],

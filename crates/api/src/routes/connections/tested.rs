@@ -146,6 +146,7 @@ pub fn check(
             errors.push(fault);
         }
     }
+    errors.sort_by(|a, b| a.pointer.cmp(&b.pointer));
     let errors: Vec<FieldError> = errors
         .into_iter()
         .filter(|error| credential.is_some() || !error.pointer.starts_with("/secret"))
