@@ -76,6 +76,8 @@ ids! {
     ScheduleId,
     /// An alert.
     AlertId,
+    /// Where an org is told of alerts.
+    AlertChannelId,
     /// The wrapped data key of an org.
     OrgKeyId,
 }

@@ -1,4 +1,4 @@
-//! Alerts, and the indexes through which what is wrong is found without looking at the rest.
+//! Alerts, where an org is told of them, and the indexes through which what is wrong is found without looking at the rest.
 
 use sea_orm_migration::prelude::*;
 

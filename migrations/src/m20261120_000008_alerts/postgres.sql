@@ -18,6 +18,8 @@ create table alerts (
     acknowledged_by  text,
     silenced_until   timestamptz,
     silenced_by      text,
+    -- when a message on it was last enqueued
+    notified_at      timestamptz,
     resolved_at      timestamptz,
     check ((acknowledged_at is null) = (acknowledged_by is null)),
     check ((silenced_until is null) = (silenced_by is null))
@@ -34,3 +36,15 @@ create index connections_wrong on connections (id)
     where status in ('error', 'expired') or (status = 'active' and (health = 'failing' or error_count >= 3));
 create index jobs_dead_causes on jobs (org_id, coalesce(connection_id, '00000000-0000-0000-0000-000000000000'::uuid))
     where state in ('failed', 'quarantined') and discarded_at is null;
+
+-- Where an org is told of alerts: e-mail through a connection of its own.
+create table alert_channels (
+    id             uuid primary key,
+    org_id         uuid not null references orgs (id),
+    connection_id  uuid not null references connections (id) on delete cascade,
+    -- addresses
+    recipients     jsonb not null,
+    created_by     text not null,
+    created_at     timestamptz not null,
+    unique (org_id, connection_id)
+);

@@ -18,6 +18,8 @@ create table alerts (
     acknowledged_by  text,
     silenced_until   text,
     silenced_by      text,
+    -- when a message on it was last enqueued
+    notified_at      text,
     resolved_at      text,
     check ((acknowledged_at is null) = (acknowledged_by is null)),
     check ((silenced_until is null) = (silenced_by is null))
@@ -34,3 +36,15 @@ create index connections_wrong on connections (id)
     where status in ('error', 'expired') or (status = 'active' and (health = 'failing' or error_count >= 3));
 create index jobs_dead_causes on jobs (org_id, coalesce(connection_id, x'00000000000000000000000000000000'))
     where state in ('failed', 'quarantined') and discarded_at is null;
+
+-- Where an org is told of alerts: e-mail through a connection of its own.
+create table alert_channels (
+    id             blob primary key,
+    org_id         blob not null references orgs (id),
+    connection_id  blob not null references connections (id) on delete cascade,
+    -- addresses
+    recipients     text not null,
+    created_by     text not null,
+    created_at     text not null,
+    unique (org_id, connection_id)
+);

@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod alert_channels;
 mod alerts;
 mod bad_input;
 mod connections;

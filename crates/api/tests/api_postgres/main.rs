@@ -9,6 +9,10 @@ mod database;
 
 #[path = "../api/access.rs"]
 mod access;
+#[path = "../api/alert_channels.rs"]
+mod alert_channels;
+#[path = "../api/alerts.rs"]
+mod alerts;
 #[path = "../api/bad_input.rs"]
 mod bad_input;
 #[path = "../api/connections.rs"]

@@ -26,6 +26,7 @@ pub struct Model {
     pub acknowledged_by: Option<String>,
     pub silenced_until: Option<DateTimeUtc>,
     pub silenced_by: Option<String>,
+    pub notified_at: Option<DateTimeUtc>,
     pub resolved_at: Option<DateTimeUtc>,
 }
 

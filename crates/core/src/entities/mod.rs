@@ -2,6 +2,7 @@
 //! `migrations/src/*/postgres.sql`.
 
 pub mod alert;
+pub mod alert_channel;
 pub mod api_key;
 pub mod breaker;
 pub mod connection;

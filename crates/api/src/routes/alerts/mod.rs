@@ -1,5 +1,6 @@
 //! Alerts: what they are, one, and the list. What people do with them is in [`people`].
 
+pub mod channels;
 pub mod people;
 
 use std::collections::HashMap;
@@ -68,6 +69,8 @@ pub struct AlertView {
     silenced_until: Option<DateTime<Utc>>,
     /// Who silenced it.
     silenced_by: Option<String>,
+    /// When a message on it was last sent off to the organization's channels.
+    notified_at: Option<DateTime<Utc>>,
     /// When its cause was found to be gone.
     resolved_at: Option<DateTime<Utc>>,
 }
@@ -177,6 +180,7 @@ fn view(api: &Api, providers: &HashMap<ConnectionId, String>, row: alert::Model)
         acknowledged_by: row.acknowledged_by,
         silenced_until: row.silenced_until,
         silenced_by: row.silenced_by,
+        notified_at: row.notified_at,
         resolved_at: row.resolved_at,
     }
 }

@@ -8,9 +8,11 @@
 //! an index that holds nothing else. Any number of schedulers look at once.
 
 mod causes;
+mod channels;
 mod look;
 mod read;
 mod reconcile;
 
+pub use channels::{CHANNELS_OF_AN_ORG, SEND_EMAIL};
 pub use look::AlertWalk;
 pub use read::{AlertFilter, AlertPlace};

@@ -186,6 +186,7 @@ impl Store {
         };
         self.record_alert_event(&tx, &alert, EventKind::AlertRaised, "system")
             .await?;
+        self.tell_channels(&tx, &alert, limits, now).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -212,6 +213,7 @@ impl Store {
             acknowledged_by: None,
             silenced_until: None,
             silenced_by: None,
+            notified_at: None,
             resolved_at: None,
         };
         let sql = "insert into alerts (id, org_id, kind, cause_key, connection_id, count, seen, first_seen, last_seen)
