@@ -153,8 +153,7 @@ impl From<OutboundError> for ProviderError {
         let (kind, action) = match &error {
             OutboundError::Paused { held, .. } => {
                 let words = "Nothing: it goes on by itself when the provider answers. Look at the provider's status page if it lasts.";
-                let mut paused =
-                    Self::new(FailureKind::ProviderDown, format!("{error}."), words);
+                let mut paused = Self::new(FailureKind::ProviderDown, format!("{error}."), words);
                 paused.retry_after = Some(held.after);
                 paused.paused = true;
                 return paused;

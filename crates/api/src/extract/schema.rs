@@ -73,7 +73,9 @@ impl Check<'_> {
     fn number(&mut self, schema: &Value, number: &Number, pointer: &str) {
         let number = number.as_f64();
         let below = schema["minimum"].as_f64() > number;
-        let above = schema["maximum"].as_f64().is_some_and(|most| Some(most) < number);
+        let above = schema["maximum"]
+            .as_f64()
+            .is_some_and(|most| Some(most) < number);
         if below || above {
             let message = match (&schema["minimum"], &schema["maximum"]) {
                 (least, Value::Null) => format!("must be at least {least}"),
@@ -233,8 +235,8 @@ mod tests {
         routes::{
             Empty,
             connections::{
-                change::ChangeConnection, create::CreateConnection, credential::ReplaceCredential,
-                sync::SyncRequest,
+                actions::ActionRequest, change::ChangeConnection, create::CreateConnection,
+                credential::ReplaceCredential, sync::SyncRequest,
             },
             dead::{DiscardDead, RetryDead},
             retry_policy::SetPolicies,
@@ -292,6 +294,7 @@ mod tests {
             schema_of::<ChangeConnection>(),
             schema_of::<ReplaceCredential>(),
             schema_of::<SyncRequest>(),
+            schema_of::<ActionRequest>(),
             schema_of::<CreateSchedule>(),
             schema_of::<ChangeSchedule>(),
             schema_of::<SetPolicies>(),

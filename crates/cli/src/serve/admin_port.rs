@@ -100,7 +100,9 @@ fn lags(duties: &[DutyStatus]) -> String {
         let lines: String = duties
             .iter()
             .filter_map(|duty| Some((duty, seconds(duty)?)))
-            .map(|(duty, time)| format!("{name}{{duty=\"{}\"}} {}\n", duty.duty, time.as_secs_f64()))
+            .map(|(duty, time)| {
+                format!("{name}{{duty=\"{}\"}} {}\n", duty.duty, time.as_secs_f64())
+            })
             .collect();
         match lines.is_empty() {
             true => lines,
