@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use patchbay_core::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     ids::{ConnectionId, CredentialId, OrgId},
     outbound::{AddressPolicy, Limits, Outbound, OutboundConfig},
     store::{
@@ -81,7 +81,7 @@ pub async fn run(bench: &Bench) -> Result<Report> {
             ))
             .map_err(|error| anyhow::anyhow!("{error}"))?;
         let calls_before = sandbox.etsy.oauth.refresh_calls();
-        let begin = chrono::Utc::now() + GET_READY;
+        let begin = SystemClock.now() + GET_READY;
         let arguments = [
             ("--keyring-file", keyring.display().to_string()),
             ("--etsy-url", etsy_url(&sandbox)?),

@@ -62,7 +62,7 @@ impl Running for VitalSigns {
         let mut counters: Vec<(String, u64)> = worker
             .map(|(name, number)| (format!("patchbay_worker_{name}_total"), number))
             .collect();
-        for (consents, refresher) in &self.grants {
+        if let Some((consents, refresher)) = &self.grants {
             let consents = consents.numbers().into_iter();
             counters.extend(consents.map(|(name, n)| (format!("patchbay_{name}_total"), n)));
             let refreshes = refresher.counts().numbers().into_iter();
