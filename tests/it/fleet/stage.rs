@@ -3,6 +3,11 @@
 
 use std::process::{Command, Output, Stdio};
 
+use patchbay_core::{
+    outbound::{AddressPolicy, Credential, Origin, Outbound, OutboundConfig, OutboundRequest},
+    secret::Secret,
+};
+use patchbay_sandbox::square::oauth::{CLIENT_ID, CLIENT_SECRET};
 use patchbay_sandbox::{Dataset, Effect, Fault, RunningSandbox, Sandbox, SandboxOptions, Sizes};
 use patchbay_tests::{
     PostgresServer, Process, RedisServer, TestDatabase, free_port, patchbay_binary,
@@ -10,6 +15,7 @@ use patchbay_tests::{
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::Value;
 use tempfile::TempDir;
+use url::Url;
 
 /// Long enough to be interrupted: the stand-in takes 60 ms a page of 100.
 const ITEMS: u32 = 3_000;
@@ -21,6 +27,8 @@ pub struct Fleet {
     pub key: String,
     /// What processes that are started from now on log.
     pub log_level: &'static str,
+    /// Id and secret of the OAuth client at Square that they are given.
+    pub client: (String, String),
     database: TestDatabase,
     _postgres: PostgresServer,
     folder: TempDir,
@@ -51,6 +59,7 @@ impl Fleet {
             api_port: free_port(),
             key: String::new(),
             log_level: "info",
+            client: (CLIENT_ID.to_owned(), CLIENT_SECRET.to_owned()),
             database,
             _postgres: postgres,
             folder,
@@ -81,12 +90,19 @@ impl Fleet {
     /// An API process on another port.
     pub async fn api_at(&self, port: u16) -> Process {
         let listen = format!("127.0.0.1:{port}");
+        let public_url = format!("http://{listen}");
         let mut api = Process::patchbay(
             &["api", "--listen", &listen, "--admin-listen", "127.0.0.1:0"],
             &[
                 ("PATCHBAY_DATABASE_URL", self.database.url()),
                 ("PATCHBAY_REDIS_URL", &self.redis_url),
                 ("PATCHBAY_SEALING_PUBLIC_KEY", &self.public_key),
+                ("PATCHBAY_PUBLIC_URL", &public_url),
+                ("PATCHBAY_OAUTH__SQUARE__CLIENT_ID", &self.client.0),
+                (
+                    "PATCHBAY_PROVIDERS__SQUARE__BASE_URL",
+                    &self.sandbox.square_url(),
+                ),
                 ("PATCHBAY_LOG__LEVEL", self.log_level),
             ],
         )
@@ -107,6 +123,8 @@ impl Fleet {
                 ("PATCHBAY_LOG__LEVEL", self.log_level),
                 ("PATCHBAY_OUTBOUND__ALLOW", "127.0.0.0/8"),
                 ("PATCHBAY_PROVIDERS__SQUARE__BASE_URL", &square),
+                ("PATCHBAY_OAUTH__SQUARE__CLIENT_ID", &self.client.0),
+                ("PATCHBAY_OAUTH__SQUARE__CLIENT_SECRET", &self.client.1),
             ],
         )
         .unwrap();
@@ -173,6 +191,33 @@ impl Fleet {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A POST to the API with the org's key, which must succeed.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let policy = AddressPolicy {
+            allow: vec!["127.0.0.0/8".parse().unwrap()],
+        };
+        let outbound = Outbound::new(OutboundConfig {
+            policy,
+            ..OutboundConfig::default()
+        });
+        let url = format!("http://127.0.0.1:{}/api/integrations/{path}", self.api_port);
+        let url: Url = url.parse().unwrap();
+        let key = Credential::bearer(Secret::new(&self.key), vec![Origin::of(&url).unwrap()]);
+        let request = OutboundRequest::post_json(url, body).unwrap();
+        let answer = outbound
+            .unwrap()
+            .send(request.credential(key))
+            .await
+            .unwrap();
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(
+            answer.status.is_success(),
+            "{path}: {} {text}",
+            answer.status
+        );
+        serde_json::from_slice(&answer.body).unwrap()
     }
 
     fn run(&self, arguments: &[&str]) -> Output {

@@ -115,6 +115,12 @@ impl OAuth {
         self.ledger().end_all(account, None, Ended::ByOwner)
     }
 
+    /// Every code and token there ever was, so that a test can look for them where none may be.
+    #[must_use]
+    pub fn minted(&self) -> Vec<String> {
+        self.ledger().minted.clone()
+    }
+
     /// Every grant there was, oldest first.
     #[must_use]
     pub fn grants(&self) -> Vec<GrantState> {

@@ -35,6 +35,8 @@ pub(crate) struct Ledger {
     grants: BTreeMap<u64, Grant>,
     access: HashMap<String, Access>,
     refresh: HashMap<String, Refresh>,
+    /// Every code and token there ever was.
+    pub minted: Vec<String>,
 }
 
 /// What a person agreed to.
@@ -183,6 +185,7 @@ impl Ledger {
             grants: BTreeMap::new(),
             access: HashMap::new(),
             refresh: HashMap::new(),
+            minted: Vec::new(),
         }
     }
 
@@ -249,10 +252,12 @@ impl Ledger {
         self.grants.iter().map(state).collect()
     }
 
-    fn mint(&self, minted: Minted, account: &Account) -> String {
+    fn mint(&mut self, minted: Minted, account: &Account) -> String {
         let random: [u8; 32] = rand::rng().random();
         let prefix = (self.rules.prefix)(minted, account);
-        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random))
+        let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random));
+        self.minted.push(text.clone());
+        text
     }
 
     /// Hands out an access token, and a refresh token where the terms give one.
