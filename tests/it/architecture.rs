@@ -46,6 +46,7 @@ const LIBRARY_HOLDERS: [(&str, &[&str], &str); 6] = [
             "patchbay-sandbox",
             "patchbay-bench",
             "patchbay-faults",
+            "patchbay-tests",
         ],
         "HTTP is the edge: handlers live in patchbay-api, and core and providers never see a request",
     ),
