@@ -1,7 +1,7 @@
 //! Channels of alerts: who is told, how often, and who may say so.
 
 use axum::http::Method;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use patchbay_core::{
     alerts::Limits,
     connection::ConnectionStatus,
@@ -69,7 +69,7 @@ async fn flap(desk: &Desk, id: ConnectionId) {
 
 /// The quiet period since the last message is over.
 async fn an_hour_passes(desk: &Desk) {
-    let past = Utc::now() - TimeDelta::hours(1);
+    let past = desk.store.clock().now() - TimeDelta::hours(1);
     alert::Entity::update_many()
         .col_expr(alert::Column::NotifiedAt, Expr::value(past))
         .exec(desk.store.db())
@@ -108,14 +108,12 @@ async fn twenty_flaps_are_one_message() {
 
 #[tokio::test]
 async fn neither_a_silent_nor_an_acknowledged_alert_is_told_again() {
-    for (verb, body) in [
-        ("acknowledge", json!({})),
-        (
-            "silence",
-            json!({ "until": Utc::now() + TimeDelta::hours(5) }),
-        ),
-    ] {
+    for verb in ["acknowledge", "silence"] {
         let desk = desk().await;
+        let body = match verb {
+            "silence" => json!({ "until": desk.store.clock().now() + TimeDelta::hours(5) }),
+            _ => json!({}),
+        };
         let office = post_office(&desk).await;
         set(&desk, office, json!(["ops@example.com"])).await;
         let broken = desk.connection(ConnectionStatus::Error).await;

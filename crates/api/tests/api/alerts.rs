@@ -1,7 +1,7 @@
 //! Alerts: raised once a cause, resolved by themselves, read and handled by people.
 
 use axum::http::Method;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use patchbay_core::{
     alerts::Limits,
     connection::ConnectionStatus,
@@ -180,7 +180,7 @@ async fn a_schedule_whose_tick_waits_is_an_alert_until_it_is_paused() {
 async fn make_late(desk: &Desk) {
     use patchbay_core::entities::schedule::{Column, Entity};
     use sea_orm::{EntityTrait, sea_query::Expr};
-    let past = Utc::now() - TimeDelta::hours(1);
+    let past = desk.store.clock().now() - TimeDelta::hours(1);
     Entity::update_many()
         .col_expr(Column::Tick, Expr::value(past))
         .col_expr(Column::NextAt, Expr::value(past))
@@ -267,7 +267,7 @@ async fn people_acknowledge_and_silence() {
     let events = desk.get("/events?kind=alert.acknowledged").await;
     assert_eq!(events.expect(200)["data"].as_array().unwrap().len(), 1);
 
-    let until = Utc::now() + TimeDelta::hours(2);
+    let until = desk.store.clock().now() + TimeDelta::hours(2);
     let silent = desk.post(&path("silence"), json!({ "until": until })).await;
     let silent = silent.expect(200);
     assert!(silent["silenced_until"].is_string());
@@ -282,7 +282,7 @@ async fn people_acknowledge_and_silence() {
 
     for until in [
         json!("2020-01-01T00:00:00Z"),
-        json!(Utc::now() + TimeDelta::days(4000)),
+        json!(desk.store.clock().now() + TimeDelta::days(4000)),
         json!("soon"),
         json!(7),
     ] {
