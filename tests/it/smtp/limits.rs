@@ -6,9 +6,10 @@ use patchbay_core::{
     clock::{Clock, SystemClock},
     ids::{ConnectionId, OrgId},
     job::JobState,
+    quota::Limits,
     store::{
         Store,
-        quotas::{Limits, Span, Taken},
+        quotas::{Span, Taken},
     },
 };
 use patchbay_worker::jobs;

@@ -18,6 +18,7 @@ pub use crate::entities::quota::Span;
 use crate::{
     entities::quota::{ActiveModel, Column, Entity, Model},
     ids::{ConnectionId, OrgId},
+    quota::Limits,
 };
 
 impl Span {
@@ -41,24 +42,6 @@ impl Span {
     #[must_use]
     pub fn end(self, at: DateTime<Utc>) -> DateTime<Utc> {
         self.start(at) + self.length()
-    }
-}
-
-/// How much a connection may do; `None`: as much as it likes, which is counted all the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Within an hour.
-    pub hour: Option<u32>,
-    /// Within a day.
-    pub day: Option<u32>,
-}
-
-impl Limits {
-    fn of(self, span: Span) -> Option<u32> {
-        match span {
-            Span::Hour => self.hour,
-            Span::Day => self.day,
-        }
     }
 }
 

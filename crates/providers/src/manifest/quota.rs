@@ -1,7 +1,7 @@
 //! Limits that a person sets for a connection and that are counted in the database: what an
 //! action does that is not repeatable counts as one.
 
-use patchbay_core::store::quotas::Limits;
+use patchbay_core::quota::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

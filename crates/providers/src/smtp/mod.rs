@@ -8,11 +8,8 @@
 //! encryption, and a second e-mail where one was asked for.
 
 mod actions;
-mod answer;
-mod dialogue;
-mod message;
-mod reply;
-mod settings;
+mod client;
+mod shape;
 
 use async_trait::async_trait;
 use patchbay_core::secret::SecretFields;
@@ -25,8 +22,7 @@ use crate::{
     schema::FieldError,
     session::Session,
 };
-use dialogue::Dialogue;
-use settings::Settings;
+use client::{Dialogue, Settings, settings};
 
 /// The provider. Holds nothing but its manifest.
 #[derive(Debug)]
@@ -54,7 +50,7 @@ impl Provider for Smtp {
 
     fn input_faults(&self, action: &str, input: &Value) -> Vec<FieldError> {
         match action {
-            "send_email" => message::faults(input),
+            "send_email" => shape::faults(input),
             "send_test_email" => actions::send_test_email::faults(input),
             _ => Vec::new(),
         }

@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    dialogue::Dialogue,
-    message::{Draft, refused},
-    settings::Settings,
+    client::{Dialogue, Settings},
+    shape::{Draft, refused},
 };
 use crate::{error::ProviderError, session::Session};
 

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{
     super::{
-        message::{Draft, mailbox, refused},
-        settings::Settings,
+        client::Settings,
+        shape::{Draft, mailbox, refused},
     },
     send_email::send,
 };

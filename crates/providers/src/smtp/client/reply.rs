@@ -14,14 +14,14 @@ const SHOWN: usize = 300;
 
 /// What a server said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) code: u16,
-    pub(super) lines: Vec<String>,
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) lines: Vec<String>,
 }
 
 /// Why there is no reply.
 #[derive(Debug)]
-pub(super) enum NoReply {
+pub(crate) enum NoReply {
     /// The connection ended.
     Ended(io::Error),
     /// What came is none.
@@ -30,7 +30,7 @@ pub(super) enum NoReply {
 
 impl Reply {
     /// Reads one.
-    pub(super) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Self, NoReply> {
+    pub(crate) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Self, NoReply> {
         let mut reply: Option<Self> = None;
         loop {
             let line = read_line(from).await?;
@@ -58,22 +58,22 @@ impl Reply {
     }
 
     /// 2xx.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.code / 100 == 2
     }
 
     /// 4xx: not now.
-    pub(super) fn is_later(&self) -> bool {
+    pub(crate) fn is_later(&self) -> bool {
         self.code / 100 == 4
     }
 
     /// 5xx: no.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         self.code / 100 == 5
     }
 
     /// The enhanced code (RFC 3463), where the first line begins with one.
-    pub(super) fn enhanced(&self) -> Option<&str> {
+    pub(crate) fn enhanced(&self) -> Option<&str> {
         let word = self.lines.first()?.split(' ').next()?;
         let parts: Vec<&str> = word.split('.').collect();
         let is_number = |part: &&str| {
@@ -83,7 +83,7 @@ impl Reply {
     }
 
     /// Both codes: `550 5.1.1`.
-    pub(super) fn codes(&self) -> String {
+    pub(crate) fn codes(&self) -> String {
         match self.enhanced() {
             Some(enhanced) => format!("{} {enhanced}", self.code),
             None => self.code.to_string(),
@@ -91,7 +91,7 @@ impl Reply {
     }
 
     /// What it says, on one line and cut to what a person reads.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let joined = format!("{} {}", self.code, self.lines.join(" "));
         let clean = joined.chars().map(|c| if c.is_control() { ' ' } else { c });
         let words: String = clean.take(SHOWN).collect();

@@ -13,7 +13,7 @@ const OVER_THEIR_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Where in the dialogue a reply came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Its greeting, EHLO, STARTTLS.
     Opening,
     /// User name and password.
@@ -24,14 +24,14 @@ pub(super) enum Stage {
 
 /// Why the server gave no reply to go on with.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(crate) enum Lost {
     NoReply(NoReply),
     Late(Duration),
 }
 
 impl Lost {
     /// What it means as long as nothing was handed over.
-    pub(super) fn before_anything(self, host: &str) -> ProviderError {
+    pub(crate) fn before_anything(self, host: &str) -> ProviderError {
         const IF_IT_LASTS: &str =
             "Look at the mail server, or at its service's status page, if it lasts.";
         match self {
@@ -54,7 +54,7 @@ impl Lost {
     }
 
     /// What it means once the e-mail was handed over.
-    pub(super) fn after_the_mail(self, host: &str, id: &str) -> ProviderError {
+    pub(crate) fn after_the_mail(self, host: &str, id: &str) -> ProviderError {
         let how = match self {
             Self::Late(patience) => format!("gave no answer within {} s", patience.as_secs()),
             Self::NoReply(NoReply::Ended(error)) => format!("ended the connection ({error})"),
@@ -71,7 +71,7 @@ impl Lost {
 }
 
 /// A reply that ends the dialogue.
-pub(super) fn refusal(host: &str, reply: &Reply, stage: Stage) -> ProviderError {
+pub(crate) fn refusal(host: &str, reply: &Reply, stage: Stage) -> ProviderError {
     let said = reply.words();
     let (kind, message, action) = if reply.is_later() {
         (
@@ -136,7 +136,7 @@ fn is_over_limit(reply: &Reply) -> bool {
 }
 
 /// The server does not say that it encrypts.
-pub(super) fn no_starttls(host: &str) -> ProviderError {
+pub(crate) fn no_starttls(host: &str) -> ProviderError {
     ProviderError::invalid(
         format!("{host} does not offer STARTTLS, so nothing was sent: neither password nor e-mail goes out in clear."),
         "Choose `tls` and its port (465) if the server encrypts from the start, or ask whoever runs it.",
@@ -145,14 +145,14 @@ pub(super) fn no_starttls(host: &str) -> ProviderError {
 }
 
 /// It agreed to encrypt and went on in clear: somebody on the way speaks for it.
-pub(super) fn spoke_in_clear(host: &str) -> ProviderError {
+pub(crate) fn spoke_in_clear(host: &str) -> ProviderError {
     ProviderError::protocol(format!(
         "{host} went on in clear after it had agreed to encrypt, so nothing was sent: somebody on the way may speak for it."
     ))
 }
 
 /// No way to log in that is known here.
-pub(super) fn no_mechanism(host: &str, offered: &[String]) -> ProviderError {
+pub(crate) fn no_mechanism(host: &str, offered: &[String]) -> ProviderError {
     let offered = if offered.is_empty() {
         "none".to_owned()
     } else {
@@ -166,7 +166,7 @@ pub(super) fn no_mechanism(host: &str, offered: &[String]) -> ProviderError {
 }
 
 /// The same as for any address, and what to do about a certificate.
-pub(super) fn no_tls(error: OutboundError) -> ProviderError {
+pub(crate) fn no_tls(error: OutboundError) -> ProviderError {
     let is_tls = matches!(error, OutboundError::Tls { .. });
     let mut error = ProviderError::from(error);
     if is_tls {
@@ -177,7 +177,7 @@ pub(super) fn no_tls(error: OutboundError) -> ProviderError {
 }
 
 /// An address or a text in letters that the server cannot take.
-pub(super) fn no_utf8(host: &str) -> ProviderError {
+pub(crate) fn no_utf8(host: &str) -> ProviderError {
     ProviderError::invalid(
         format!("{host} takes no addresses with other than ASCII letters (SMTPUTF8)."),
         "Use the address's ASCII form (punycode), or another mail server.",

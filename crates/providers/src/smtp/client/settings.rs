@@ -9,7 +9,7 @@ use patchbay_core::{
 };
 use serde_json::Value;
 
-use super::message::{has_control, mailbox};
+use super::super::shape::{has_control, mailbox};
 use crate::{error::ProviderError, provider::Account, schema::FieldError, session::Session};
 
 const IN_CLEAR: &str =
@@ -17,7 +17,7 @@ const IN_CLEAR: &str =
 
 /// How the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Security {
+pub(crate) enum Security {
     /// After STARTTLS, or not at all.
     StartTls,
     /// From the start.
@@ -28,27 +28,27 @@ pub(super) enum Security {
 
 /// A user name and its password.
 #[derive(Debug)]
-pub(super) struct Login {
-    pub(super) username: String,
-    pub(super) password: Secret,
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: Secret,
 }
 
 /// Config and secrets, read.
 #[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) host: String,
-    pub(super) security: Security,
-    pub(super) login: Option<Login>,
-    pub(super) from: Mailbox,
-    pub(super) reply_to: Option<Mailbox>,
+pub(crate) struct Settings {
+    pub(crate) host: String,
+    pub(crate) security: Security,
+    pub(crate) login: Option<Login>,
+    pub(crate) from: Mailbox,
+    pub(crate) reply_to: Option<Mailbox>,
     /// For each reply.
-    pub(super) patience: Duration,
-    pub(super) ca_certificates: Option<String>,
+    pub(crate) patience: Duration,
+    pub(crate) ca_certificates: Option<String>,
 }
 
 impl Settings {
     /// Reads a session's.
-    pub(super) fn of(session: &Session) -> Result<Self, ProviderError> {
+    pub(crate) fn of(session: &Session) -> Result<Self, ProviderError> {
         let config = &session.config;
         if let Some(fault) = faults(config, Some(&session.secret)).into_iter().next() {
             return Err(wrong(&fault));
@@ -80,7 +80,7 @@ impl Settings {
 
     /// The account: who logs in, or else who sends. The port is no part of it: the same
     /// mailbox has several.
-    pub(super) fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> Account {
         let who = match &self.login {
             Some(login) => login.username.clone(),
             None => self.from.email.to_string(),
@@ -103,7 +103,7 @@ fn wrong(fault: &FieldError) -> ProviderError {
 }
 
 /// What contradicts itself. Without secrets the ones in force are meant.
-pub(super) fn faults(config: &Value, secret: Option<&SecretFields>) -> Vec<FieldError> {
+pub(crate) fn faults(config: &Value, secret: Option<&SecretFields>) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let mut say = |pointer: &str, message: &str| {
         faults.push(FieldError {

@@ -11,7 +11,7 @@ use lettre::{
 };
 use serde_json::Value;
 
-use super::settings::Settings;
+use super::client::Settings;
 use crate::{error::ProviderError, schema::FieldError};
 
 const MAILBOX: &str = "must be an e-mail address: name@example.com, or Name <name@example.com>";
@@ -37,29 +37,29 @@ const MOST_BYTES: usize = 5_000_000;
 
 /// An e-mail as a caller asks for it.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
-    pub(super) to: Vec<Mailbox>,
-    pub(super) cc: Vec<Mailbox>,
-    pub(super) bcc: Vec<Mailbox>,
-    pub(super) subject: String,
-    pub(super) text: String,
-    pub(super) html: Option<String>,
-    pub(super) reply_to: Option<Mailbox>,
-    pub(super) headers: Vec<(HeaderName, String)>,
+pub(crate) struct Draft {
+    pub(crate) to: Vec<Mailbox>,
+    pub(crate) cc: Vec<Mailbox>,
+    pub(crate) bcc: Vec<Mailbox>,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) html: Option<String>,
+    pub(crate) reply_to: Option<Mailbox>,
+    pub(crate) headers: Vec<(HeaderName, String)>,
 }
 
 /// An e-mail as it is sent.
 #[derive(Debug)]
-pub(super) struct Mail {
-    pub(super) id: String,
-    pub(super) from: Address,
-    pub(super) recipients: Vec<Address>,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Mail {
+    pub(crate) id: String,
+    pub(crate) from: Address,
+    pub(crate) recipients: Vec<Address>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Draft {
     /// Reads the input of `send_email`.
-    pub(super) fn read(input: &Value) -> Result<Self, Vec<FieldError>> {
+    pub(crate) fn read(input: &Value) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         let draft = Self {
             to: mailboxes(input, "to", &mut faults),
@@ -89,7 +89,7 @@ impl Draft {
 
     /// Writes the message. `key` is that of the effect: the same work has the same
     /// Message-ID, so that whoever gets it twice can see that.
-    pub(super) fn compose(
+    pub(crate) fn compose(
         self,
         settings: &Settings,
         key: &str,
@@ -149,12 +149,12 @@ fn message_id(key: &str, domain: &str) -> String {
 }
 
 /// What is wrong with the input of `send_email`.
-pub(super) fn faults(input: &Value) -> Vec<FieldError> {
+pub(crate) fn faults(input: &Value) -> Vec<FieldError> {
     Draft::read(input).err().unwrap_or_default()
 }
 
 /// The first fault of an input that was let through, as the failure of its job.
-pub(super) fn refused(faults: &[FieldError]) -> ProviderError {
+pub(crate) fn refused(faults: &[FieldError]) -> ProviderError {
     let (pointer, why) = match faults.first() {
         Some(fault) => (fault.pointer.as_str(), fault.message.as_str()),
         None => ("/input", "is wrong"),
@@ -164,7 +164,7 @@ pub(super) fn refused(faults: &[FieldError]) -> ProviderError {
 }
 
 /// Reads `name@example.com` or `Name <name@example.com>`.
-pub(super) fn mailbox(text: &str) -> Option<Mailbox> {
+pub(crate) fn mailbox(text: &str) -> Option<Mailbox> {
     if has_control(text) {
         return None;
     }
@@ -178,7 +178,7 @@ pub(super) fn mailbox(text: &str) -> Option<Mailbox> {
 }
 
 /// Line breaks, NUL and their like, in whichever alphabet.
-pub(super) fn has_control(text: &str) -> bool {
+pub(crate) fn has_control(text: &str) -> bool {
     text.contains(|c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}')
 }
 

@@ -1,6 +1,10 @@
 //! The dialogue with a mail server (RFC 5321), every step with a deadline. It logs in under
 //! TLS only, and encrypts or ends where the config asks for encryption.
 
+mod answer;
+mod reply;
+pub(crate) mod settings;
+
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -16,13 +20,13 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    answer::{self, Lost, Stage, refusal},
-    message::Mail,
-    reply::{NoReply, Reply},
-    settings::{Login, Security, Settings},
-};
+use super::shape::Mail;
 use crate::{error::ProviderError, session::Session};
+use answer::{Lost, Stage, refusal};
+use reply::{NoReply, Reply};
+use settings::{Login, Security};
+
+pub(crate) use settings::Settings;
 
 /// An e-mail is kept by the server before it answers, and a second one is worse than a
 /// long wait (RFC 5321, section 4.5.3.2.6, wants ten minutes).
@@ -33,7 +37,7 @@ const PRELUDE: Duration = Duration::from_secs(150);
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection with its server's words.
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     wire: BufReader<TcpConnection>,
     host: String,
     patience: Duration,
@@ -50,14 +54,14 @@ struct Offers {
 
 /// What became of the recipients.
 #[derive(Debug, Default)]
-pub(super) struct Recipients {
-    pub(super) accepted: Vec<String>,
-    pub(super) refused: Vec<Value>,
+pub(crate) struct Recipients {
+    pub(crate) accepted: Vec<String>,
+    pub(crate) refused: Vec<Value>,
 }
 
 impl Dialogue {
     /// Connects, encrypts as the config asks, and logs in where it has a login.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         session: &Session,
         settings: &Settings,
     ) -> Result<Self, ProviderError> {
@@ -162,7 +166,7 @@ impl Dialogue {
     }
 
     /// Whether it still listens.
-    pub(super) async fn noop(&mut self) -> Result<(), ProviderError> {
+    pub(crate) async fn noop(&mut self) -> Result<(), ProviderError> {
         let reply = self.ask("NOOP").await?;
         if reply.is_done() {
             Ok(())
@@ -173,7 +177,7 @@ impl Dialogue {
 
     /// Names sender and recipients. Of several recipients some may be refused for good; one
     /// that is refused for now holds up the whole e-mail, so that nobody gets it twice.
-    pub(super) async fn envelope(
+    pub(crate) async fn envelope(
         &mut self,
         settings: &Settings,
         mail: &Mail,
@@ -234,7 +238,7 @@ impl Dialogue {
 
     /// Hands the e-mail over. From the line that ends it on, silence means that nobody
     /// knows what became of it.
-    pub(super) async fn content(&mut self, mail: &Mail) -> Result<Reply, ProviderError> {
+    pub(crate) async fn content(&mut self, mail: &Mail) -> Result<Reply, ProviderError> {
         let reply = self.ask("DATA").await?;
         if reply.code != 354 {
             return Err(refusal(&self.host, &reply, Stage::Mail));
@@ -267,7 +271,7 @@ impl Dialogue {
     }
 
     /// Says goodbye. What there was to do is done, so nothing depends on the answer.
-    pub(super) async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         let farewell = timeout(FAREWELL, self.ask("QUIT")).await;
         if !matches!(farewell, Ok(Ok(_))) {
             tracing::debug!(host = self.host, "no answer to a farewell");
