@@ -5,6 +5,9 @@
 import http from "node:http";
 import Provider from "oidc-provider";
 
+// Its notices would go where the first line is read, and nobody reads a second one.
+console.info = () => {};
+
 const [redirectUri] = process.argv.slice(2);
 const server = http.createServer();
 server.listen(0, "127.0.0.1", () => {
