@@ -14,7 +14,9 @@ fn reader(command: &str) -> Option<&'static [Reader]> {
         "migrate" | "org" | "key" => &[Reader::Admin],
         "keys" => &[Reader::Keys],
         "config" | "doctor" => &Reader::ALL,
-        "schedules" | "connect" | "connections" | "sync" | "jobs" | "records" | "providers" => &[Reader::Client],
+        "schedules" | "connect" | "connections" | "sync" | "jobs" | "records" | "providers" => {
+            &[Reader::Client]
+        }
         _ => return None,
     })
 }

@@ -48,9 +48,7 @@ impl OauthClients {
             .filter(|row| row.client_id == client_id);
         let Some(row) = own else {
             let deployments = self.deployment.get(provider);
-            return Ok(deployments
-                .filter(|client| client.id == client_id)
-                .cloned());
+            return Ok(deployments.filter(|client| client.id == client_id).cloned());
         };
         let secret = match &row.secret {
             Some(sealed) => {

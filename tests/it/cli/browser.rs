@@ -16,10 +16,13 @@ use super::desk::Desk;
 /// The whole story takes a few seconds; a machine that is busy elsewhere takes longer.
 const WITHIN: Duration = Duration::from_secs(150);
 
+/// Where Debian and Ubuntu put programs.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/snap/bin";
+
 fn chromium() -> PathBuf {
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+    let folders = PATH.split(':').map(Path::new);
+    folders
         .flat_map(|folder| names.map(|name| folder.join(name)))
         .find(|program| program.is_file())
         .expect("scripts/setup installs Chromium")
@@ -41,7 +44,7 @@ async fn accounts_are_connected_refreshed_lost_and_connected_again_in_a_browser(
     script
         .arg(node.join("connect.mjs"))
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("PATH", PATH)
         .env("HOME", profile.path())
         .env("PATCHBAY_URL", instance["url"].as_str().unwrap())
         .env("PATCHBAY_API_KEY", instance["api_key"].as_str().unwrap())

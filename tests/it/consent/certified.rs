@@ -73,8 +73,10 @@ fn client() -> OauthClient {
 async fn a_certified_server_connects_refreshes_refuses_a_replay_and_revokes() {
     let server = Certified::start().await;
     let issuer = server.issuer.clone();
-    let mut plan = Plan::default();
-    plan.registry = Box::new(move |registry| with_testbed(registry, &issuer, true));
+    let plan = Plan {
+        registry: Box::new(move |registry| with_testbed(registry, &issuer, true)),
+        ..Plan::default()
+    };
     let desk = Desk::new(plan).await;
     let _worker = desk.worker();
     // The app is the organization's own, so its secret comes from the sealed row.

@@ -43,16 +43,6 @@ impl Plan {
         self.settings.push((setting, value.to_owned()));
         self
     }
-
-    /// Square's API and token endpoint at another address.
-    pub fn square_at(mut self, url: String) -> Self {
-        self.registry = Box::new(move |registry| {
-            registry
-                .with_base_url("square", url.parse().unwrap())
-                .unwrap()
-        });
-        self
-    }
 }
 
 pub fn clients() -> BTreeMap<String, OauthClient> {

@@ -209,7 +209,7 @@ impl Clinic {
     /// Claims a job, runs its body and settles it.
     pub async fn work(&self, job: JobId) -> Result<Value, JobError> {
         let run = self.claim(job).await;
-        let outcome = jobs::run(&run, &self.ctx).await;
+        let outcome = Box::pin(jobs::run(&run, &self.ctx)).await;
         self.settle(&run, &outcome).await;
         outcome
     }

@@ -59,12 +59,18 @@ async fn a_worker_dies_in_the_middle(office: PostOffice) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_in_the_middle_leaves_the_outcome_unknown_on_sqlite() {
-    a_worker_dies_in_the_middle(PostOffice::on_sqlite(ServerPlan::open()).await).await;
+    Box::pin(a_worker_dies_in_the_middle(
+        PostOffice::on_sqlite(ServerPlan::open()).await,
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_in_the_middle_leaves_the_outcome_unknown_on_postgres() {
-    a_worker_dies_in_the_middle(PostOffice::on_postgres(ServerPlan::open()).await).await;
+    Box::pin(a_worker_dies_in_the_middle(
+        PostOffice::on_postgres(ServerPlan::open()).await,
+    ))
+    .await;
 }
 
 /// Before the e-mail is handed over nothing has happened, so another worker does it.

@@ -87,7 +87,7 @@ async fn only_breaker(desk: &Desk) -> Option<Breaker> {
 }
 
 async fn a_host_that_fails_is_left_alone_and_costs_no_attempt(desk: Desk) {
-    let (desk, run, error) = opened(desk).await;
+    let (desk, run, error) = Box::pin(opened(desk)).await;
     assert_eq!(error.failure.kind, FailureKind::ProviderDown);
     assert!(
         error
@@ -121,7 +121,7 @@ async fn a_host_that_fails_is_left_alone_and_costs_no_attempt(desk: Desk) {
 }
 
 async fn a_persons_test_goes_through_and_lets_the_jobs_go_on(desk: Desk) {
-    let (desk, run, error) = opened(desk).await;
+    let (desk, run, error) = Box::pin(opened(desk)).await;
     let refused = desk.test_again().await.expect_err("it still fails");
     assert!(
         !refused.failure.message.contains("left alone"),
@@ -136,7 +136,7 @@ async fn a_persons_test_goes_through_and_lets_the_jobs_go_on(desk: Desk) {
 }
 
 async fn a_probe_that_fails_keeps_it_open_and_one_that_passes_closes_it(desk: Desk) {
-    let (desk, run, error) = opened(desk).await;
+    let (desk, run, error) = Box::pin(opened(desk)).await;
     let first = only_breaker(&desk).await.unwrap();
     let end_the_pause = async || {
         let change = |row: &mut Breaker, now| {

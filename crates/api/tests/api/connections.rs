@@ -220,7 +220,9 @@ async fn disconnecting_empties_the_credential_and_cancels_open_jobs() {
         let gone = desk.ask(Method::DELETE, &path, None).await.expect(200);
         assert_eq!(gone["status"], "disconnected");
     }
-    assert_eq!(desk.get(&path).await.expect(200)["credential"], json!(null));
+    let tombstone = &desk.get(&path).await.expect(200)["credential"];
+    assert_eq!(tombstone["status"], "revoked", "who and when stay");
+    assert!(tombstone["revoked_at"].is_string() && tombstone["revoked_by"].is_string());
     let job = format!("/jobs/{}", jobs["jobs"][0]["id"].as_str().unwrap());
     assert_eq!(desk.get(&job).await.expect(200)["state"], "cancelled");
     desk.get(&format!("{path}/records?stream=catalog"))

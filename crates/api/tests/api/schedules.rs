@@ -393,7 +393,8 @@ async fn what_the_clock_did_is_shown() {
         }
         None => {
             use patchbay_core::clock::Clock;
-            desk.clock.advance(due - desk.clock.now() + chrono::TimeDelta::seconds(1));
+            desk.clock
+                .advance(due - desk.clock.now() + chrono::TimeDelta::seconds(1));
         }
     }
     assert_eq!(desk.store.tick_schedules(10).await.unwrap().schedules, 1);

@@ -65,16 +65,12 @@ pub async fn run(given: Given) -> Outcome {
         }
         Command::Connect(arguments) => connect::run(&client()?, arguments, format).await,
         Command::Connections(arguments) => connections::run(&client()?, arguments, format).await,
-        Command::OauthClients(arguments) => {
-            oauth_clients::run(&client()?, arguments, format).await
-        }
+        Command::OauthClients(arguments) => oauth_clients::run(&client()?, arguments, format).await,
         Command::Act(arguments) => act::run(&client()?, arguments, format).await,
         Command::Sync(arguments) => sync::run(&client()?, arguments, format).await,
         Command::Schedules(arguments) => schedules::run(&client()?, arguments, format).await,
         Command::Jobs(arguments) => jobs::run(&client()?, arguments, format).await,
-        Command::RetryPolicy(arguments) => {
-            retry_policy::run(&client()?, arguments, format).await
-        }
+        Command::RetryPolicy(arguments) => retry_policy::run(&client()?, arguments, format).await,
         Command::Alerts(arguments) => alerts::run(&client()?, arguments, format).await,
         Command::Records(arguments) => records::run(&client()?, arguments, format).await,
         Command::Providers(arguments) => providers::run(&client()?, arguments, format).await,

@@ -73,7 +73,7 @@ struct Create {
     #[arg(long, value_name = "PATTERN", conflicts_with = "every")]
     cron: Option<String>,
     /// The place whose clocks the pattern means [default: UTC]
-    #[arg(long, value_name = "NAME", requires = "cron")]
+    #[arg(long, value_name = "NAME", requires = "cron", conflicts_with = "every")]
     time_zone: Option<String>,
     /// How much each run pulls
     #[arg(long, value_enum, default_value = "incremental")]

@@ -29,21 +29,22 @@ mod sync;
 
 pub use consent_exchange::ConsentCounts;
 
-/// Runs the body of a claimed job.
+/// Runs the body of a claimed job. Bodies are boxed but for the smallest: else every job
+/// would carry the size of the largest.
 ///
 /// # Errors
 /// What the body answered; the error says what happens next.
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     match run.job.kind {
         JobKind::Noop => noop::run(run, ctx).await,
-        JobKind::Action => action::run(run, ctx).await,
-        JobKind::ConnectionTest => connection_test::run(run, ctx).await,
-        JobKind::ConsentExchange => consent_exchange::run(run, ctx).await,
-        JobKind::OauthClientSet => oauth_client_set::run(run, ctx).await,
-        JobKind::CredentialRefresh => credential_refresh::run(run, ctx).await,
-        JobKind::CredentialRevoke => credential_revoke::run(run, ctx).await,
-        JobKind::HealthCheck => health_check::run(run, ctx).await,
-        JobKind::HealthBatch => health_batch::run(run, ctx).await,
-        JobKind::Sync => sync::run(run, ctx).await,
+        JobKind::Action => Box::pin(action::run(run, ctx)).await,
+        JobKind::ConnectionTest => Box::pin(connection_test::run(run, ctx)).await,
+        JobKind::ConsentExchange => Box::pin(consent_exchange::run(run, ctx)).await,
+        JobKind::OauthClientSet => Box::pin(oauth_client_set::run(run, ctx)).await,
+        JobKind::CredentialRefresh => Box::pin(credential_refresh::run(run, ctx)).await,
+        JobKind::CredentialRevoke => Box::pin(credential_revoke::run(run, ctx)).await,
+        JobKind::HealthCheck => Box::pin(health_check::run(run, ctx)).await,
+        JobKind::HealthBatch => Box::pin(health_batch::run(run, ctx)).await,
+        JobKind::Sync => Box::pin(sync::run(run, ctx)).await,
     }
 }

@@ -219,7 +219,10 @@ fn error_view(line: health_check::Model, impact: Option<&str>) -> Option<ErrorVi
 
 impl From<&Tally> for Numbers {
     fn from(tally: &Tally) -> Self {
-        let latency = tally.latency.percentile(50).zip(tally.latency.percentile(95));
+        let latency = tally
+            .latency
+            .percentile(50)
+            .zip(tally.latency.percentile(95));
         Self {
             checks: tally.checks,
             failed: tally.failed,

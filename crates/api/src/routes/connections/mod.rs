@@ -243,7 +243,11 @@ pub async fn read(
 }
 
 /// The connection in the caller's org.
-pub(super) async fn find(api: &Api, caller: &Caller, id: ConnectionId) -> Result<connection::Model, Problem> {
+pub(super) async fn find(
+    api: &Api,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<connection::Model, Problem> {
     let row = api.store.connection(api.store.db(), caller.org, id).await?;
     let mut row = row.ok_or_else(|| Problem::not_found("connection"))?;
     api.store

@@ -69,7 +69,7 @@ struct Which {
     #[arg(long)]
     dry_run: bool,
     /// With --all, in a script: `all`
-    #[arg(long, value_name = "TEXT", requires = "all")]
+    #[arg(long, value_name = "TEXT", requires = "all", conflicts_with = "which")]
     yes_i_mean: Option<String>,
 }
 
