@@ -38,7 +38,7 @@ fn with_stand_ins(registry: &Registry) -> Vec<Arc<dyn Provider>> {
 #[tokio::test]
 async fn every_provider_tells_whose_account_it_opened() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         let account = provider.test(&at.session()).await.expect("an account");
         assert!(
             !account.key.is_empty() && !account.name.is_empty(),
@@ -56,7 +56,7 @@ async fn every_provider_tells_whose_account_it_opened() {
 #[tokio::test]
 async fn every_test_names_the_fault() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         for (effect, kind) in [
             (Effect::ExpiredToken, FailureKind::Auth),
             (Effect::RevokedToken, FailureKind::Auth),
@@ -93,7 +93,7 @@ async fn every_test_names_the_fault() {
 #[tokio::test]
 async fn an_action_that_is_not_declared_is_refused() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         let error = provider
             .act(&at.session(), "no_such_action", &json!({}))
             .await
@@ -105,7 +105,7 @@ async fn an_action_that_is_not_declared_is_refused() {
 #[tokio::test]
 async fn every_declared_mode_of_every_stream_brings_records() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         for stream in &provider.manifest().streams {
             for mode in &stream.modes {
                 brings_records(&at, stream, *mode).await;
@@ -152,7 +152,7 @@ async fn brings_records(at: &StandIn, stream: &Stream, mode: Mode) {
 #[tokio::test]
 async fn what_is_not_declared_is_refused() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         let error = at
             .run("no_such_stream", PullMode::Full, None)
             .await
@@ -185,7 +185,7 @@ async fn what_is_not_declared_is_refused() {
 #[tokio::test]
 async fn every_stream_names_the_fault_and_never_runs_without_end() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         for stream in &provider.manifest().streams {
             for (effect, kind) in [
                 (Effect::ExpiredToken, FailureKind::Auth),
@@ -235,11 +235,11 @@ async fn every_stream_names_the_fault_and_never_runs_without_end() {
 #[tokio::test]
 async fn a_wrong_token_is_refused_and_stays_out_of_the_words() {
     for provider in with_stand_ins(&Registry::builtin()) {
-        let at = StandIn::of(&**provider).await;
+        let at = StandIn::of(&*provider).await;
         let session = at.session_with("wrong-t0ken-text", at.config.clone());
         let mut errors = vec![provider.test(&session).await.expect_err("refused")];
         for stream in &provider.manifest().streams {
-            let run = run(&**provider, &session, &stream.key, PullMode::Full, None);
+            let run = run(&*provider, &session, &stream.key, PullMode::Full, None);
             errors.push(run.await.expect_err("refused"));
         }
         for error in errors {
