@@ -1,7 +1,8 @@
 //! Runs one body to its end: answered, or dropped because it had to stop and did not.
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use patchbay_core::job::{JobError, Next};
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -38,10 +39,16 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metri
     metrics.bodies_begun.add(1);
     let span = tracing::info_span!("job", id = %run.job.id, kind = ?run.job.kind, attempt = run.job.attempt + 1);
     let ended = {
-        let body = Box::pin(jobs::run(&run, &ctx).instrument(span));
+        // Caught here and not only by the layer outside: a panic asks for a retry, which the
+        // org's policy decides about, as after any other failure.
+        let body = AssertUnwindSafe(jobs::run(&run, &ctx).instrument(span)).catch_unwind();
+        let body = Box::pin(body);
         tokio::select! {
             biased;
-            answer = body => Ended::Answered(answer),
+            answer = body => match answer {
+                Ok(answer) => Ended::Answered(answer),
+                Err(payload) => Ended::Panicked(last_words(&*payload)),
+            },
             () = run.abandon.cancelled() => Ended::Dropped(run.stopped().unwrap_or(StopReason::Shutdown)),
             () = past_deadline(&run) => Ended::Dropped(StopReason::Deadline),
         }
@@ -61,6 +68,15 @@ pub(crate) async fn supervise(run: Arc<JobRun>, ctx: Context, metrics: Arc<Metri
         tracing::warn!(job = %run.job.id, "the last log lines of the job were not kept: the database did not answer");
     }
     ended
+}
+
+/// What a panic said.
+fn last_words(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without words".to_owned())
 }
 
 async fn last_lines(run: &JobRun, ended: &Ended) {
