@@ -3,12 +3,13 @@
 //! a statement is tested without a product that has such a switch.
 
 use std::{
+    io::Cursor,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     sync::mpsc,
 };
@@ -79,25 +80,29 @@ impl Rewriting {
                 break;
             }
         }
+        // What the client said while its commit was held back.
+        let mut said_since = Vec::new();
         loop {
-            let kind = from.read_u8().await?;
-            let mut body = body(&mut from).await?;
+            let mut client = Cursor::new(std::mem::take(&mut said_since)).chain(&mut from);
+            let kind = client.read_u8().await?;
+            let mut body = body(&mut client).await?;
+            let (before, _) = client.into_inner();
+            let read = usize::try_from(before.position()).unwrap_or(usize::MAX);
+            said_since = before.into_inner();
+            said_since.drain(..read.min(said_since.len()));
             match kind {
                 b'P' => self.reword(&mut body),
                 b'Q' if body == COMMIT => {
                     if let Some(later) = self.commit_later {
                         self.hits.fetch_add(1, Ordering::Relaxed);
                         let said = answers.send(Answer::Say(COMMITTED));
-                        // A client that dies meanwhile drops this future, and the commit with it.
-                        tokio::time::sleep(later).await;
-                        if said.is_err() || answers.send(Answer::Swallow(COMMITTED.len())).is_err()
+                        // Its end shows only when it is read from, behind all that it still said.
+                        let end = end_of(&mut from, &mut said_since);
+                        let ended = tokio::time::timeout(later, end).await.is_ok();
+                        if ended
+                            || said.is_err()
+                            || answers.send(Answer::Swallow(COMMITTED.len())).is_err()
                         {
-                            return Ok(());
-                        }
-                        // The end of the client shows only when it is read from.
-                        let mut one = [0; 1];
-                        let looked = tokio::time::timeout(Duration::ZERO, from.peek(&mut one));
-                        if let Ok(Ok(0) | Err(_)) = looked.await {
                             return Ok(());
                         }
                     }
@@ -137,7 +142,12 @@ enum Answer {
     Swallow(usize),
 }
 
-async fn body(from: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
+/// Returns when the client is gone; what it says until then is kept.
+async fn end_of(from: &mut OwnedReadHalf, said: &mut Vec<u8>) {
+    while let Ok(1..) = from.read_buf(said).await {}
+}
+
+async fn body(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
     let length = from.read_u32().await? as usize;
     let mut body = vec![0; length.saturating_sub(4)];
     from.read_exact(&mut body).await?;
