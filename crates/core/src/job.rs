@@ -196,10 +196,6 @@ impl NewJob {
     }
 }
 
-/// In the place of a sealing key's id: the bytes are a vault's blob, moved here from the
-/// row that they were closed for.
-pub const SEALED_BY_VAULT: &str = crate::vault::columns::MOVED;
-
 /// Secret arguments of a job: HPKE ciphertext and the id of the key it is sealed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedArgs {

@@ -94,33 +94,6 @@ pub struct Account {
     pub scopes: Option<Vec<String>>,
 }
 
-/// How much of a stream a sync asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "snake_case")]
-pub enum PullMode {
-    /// What changed since the stream's cursor; everything where there is none.
-    Incremental,
-    /// What the provider dates within these times (start inclusive, end exclusive).
-    Range {
-        /// From, inclusive.
-        from: DateTime<Utc>,
-        /// To, exclusive.
-        to: DateTime<Utc>,
-    },
-    /// Everything, a new generation.
-    Full,
-}
-
-/// Arguments of a `sync` job, as the API writes them and the worker reads them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyncArgs {
-    /// Key of the stream.
-    pub stream: String,
-    /// How much of it.
-    pub pull: PullMode,
-}
-
 /// A request for one page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pull {
@@ -171,3 +144,4 @@ pub struct PulledRecord {
 }
 
 pub use crate::error::ProviderError;
+pub use patchbay_core::sync_args::{PullMode, SyncArgs};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use patchbay_core::{
     failure::FailureKind,
-    job::{JobError, Next, SEALED_BY_VAULT},
+    job::{JobError, Next},
     job_args::CredentialRevokeArgs,
     outbound::Limits,
+    vault::columns::MOVED,
 };
 use patchbay_providers::oauth::{self, TokenCall, TokenError};
 use serde_json::{Value, json};
@@ -65,8 +66,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
             ),
         });
     };
-    let (Some(sealed), Some(SEALED_BY_VAULT)) = (&run.job.sealed, run.job.sealed_key.as_deref())
-    else {
+    let (Some(sealed), Some(MOVED)) = (&run.job.sealed, run.job.sealed_key.as_deref()) else {
         return Err(fail(
             FailureKind::Invalid,
             "the grant that was to be revoked is no longer kept",

@@ -9,9 +9,10 @@ use crate::{
     entities::{connection, job},
     events::EventKind,
     ids::JobId,
-    job::{Enqueued, JobKind, NewJob, Queue, SEALED_BY_VAULT, SealedArgs},
+    job::{Enqueued, JobKind, NewJob, Queue, SealedArgs},
     job_args::CredentialRevokeArgs,
     store::{Store, StoreError, events::NewEvent},
+    vault::columns::MOVED,
 };
 
 /// A provider that is down for an hour does not keep a grant alive.
@@ -56,7 +57,7 @@ impl Store {
             })?,
             sealed: Some(SealedArgs {
                 bytes: sealed,
-                key_id: SEALED_BY_VAULT.into(),
+                key_id: MOVED.into(),
             }),
             max_attempts: TRIES,
             timeout: TIMEOUT,
