@@ -15,6 +15,7 @@ mod m20261120_000005_health;
 mod m20261120_000006_policy;
 mod m20261120_000007_quotas;
 mod m20261120_000008_alerts;
+mod m20261120_000009_alert_webhooks;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000006_policy::Migration),
             Box::new(m20261120_000007_quotas::Migration),
             Box::new(m20261120_000008_alerts::Migration),
+            Box::new(m20261120_000009_alert_webhooks::Migration),
         ]
     }
 

@@ -76,6 +76,9 @@ pub static CREDENTIAL: EncryptedColumn = column(
 /// The secret of an org's own OAuth client.
 pub static OAUTH_CLIENT: EncryptedColumn =
     column("oauth_clients", "secret", Under::DataKey, &["id"]);
+/// What messages to a webhook that tells of alerts are signed with.
+pub static ALERT_WEBHOOK: EncryptedColumn =
+    column("alert_webhooks", "secret", Under::DataKey, &["id"]);
 /// A job's secret arguments.
 pub static JOB: EncryptedColumn = column("jobs", "sealed", sealed_to("sealed_key", true), &["id"]);
 /// A credential that a job took over, to revoke it.
@@ -94,10 +97,11 @@ pub static CONSENT: EncryptedColumn = column(
 );
 
 /// All of them.
-pub static ENCRYPTED: [&EncryptedColumn; 6] = [
+pub static ENCRYPTED: [&EncryptedColumn; 7] = [
     &ORG_KEY,
     &CREDENTIAL,
     &OAUTH_CLIENT,
+    &ALERT_WEBHOOK,
     &JOB,
     &JOB_TAKEN_OVER,
     &CONSENT,
