@@ -16,6 +16,7 @@ mod m20261120_000006_policy;
 mod m20261120_000007_quotas;
 mod m20261120_000008_alerts;
 mod m20261120_000009_alert_webhooks;
+mod m20261120_000012_alone;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000007_quotas::Migration),
             Box::new(m20261120_000008_alerts::Migration),
             Box::new(m20261120_000009_alert_webhooks::Migration),
+            Box::new(m20261120_000012_alone::Migration),
         ]
     }
 

@@ -133,6 +133,10 @@ pub const DEFAULT_MAX_ATTEMPTS: i32 = 4;
 /// Deaths of its process that a job may be charged with before it is quarantined.
 pub const CRASHES_TO_QUARANTINE: i32 = 3;
 
+/// Deaths after which a job is run alone in a process, so that the last one is certainly its
+/// own. Statements and an index say the number as such.
+pub const CRASHES_TO_RUN_ALONE: i32 = 2;
+
 /// A job to be enqueued.
 #[derive(Debug, Clone)]
 pub struct NewJob {

@@ -36,6 +36,18 @@ impl Book {
         }
     }
 
+    /// Whether nothing is claimed: no body runs, also none whose job is lost.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs().is_empty()
+    }
+
+    /// The run under this lease, until it is settled.
+    pub(crate) fn run_of(&self, lease: Lease) -> Option<Arc<JobRun>> {
+        let runs = self.runs();
+        let run = runs.get(&lease.job).filter(|run| run.lease == lease);
+        run.cloned()
+    }
+
     /// The leases to renew: all but those already known to be lost.
     pub(crate) fn held(&self) -> Vec<Lease> {
         self.runs()

@@ -6,6 +6,7 @@
 //!
 //! It must not serve HTTP and must not know the scheduler.
 
+mod alone;
 mod backend;
 mod book;
 mod breaker;

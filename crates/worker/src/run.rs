@@ -34,6 +34,8 @@ pub enum StopReason {
     Deadline,
     /// The process is stopping.
     Shutdown,
+    /// The process makes room for a job that is to run alone.
+    MakingRoom,
 }
 
 /// Why nothing may be written.
@@ -67,7 +69,7 @@ pub struct JobRun {
     pub job: Job,
     /// Proof that it is ours.
     pub lease: Lease,
-    /// Cancelled when the body should stop: job cancelled, lease lost, deadline, shutdown.
+    /// Cancelled when the body should stop: job cancelled, lease lost, deadline, shutdown, room.
     /// On a shutdown there is time to checkpoint; then return [`Self::released`].
     pub stop: CancellationToken,
     /// Log lines a person sees beside the job.
@@ -77,6 +79,7 @@ pub struct JobRun {
     /// When its deadline passes, by this machine.
     pub(crate) ends_by: Instant,
     ended: AtomicBool,
+    progressed: AtomicBool,
     reason: OnceLock<StopReason>,
     settled: OnceLock<Settled>,
     policy: OnceLock<RetryPolicy>,
@@ -102,6 +105,7 @@ impl JobRun {
             abandon: CancellationToken::new(),
             ends_by: Instant::now() + timeout,
             ended: AtomicBool::new(false),
+            progressed: AtomicBool::new(false),
             reason: OnceLock::new(),
             settled: OnceLock::new(),
             policy: OnceLock::new(),
@@ -173,7 +177,9 @@ impl JobRun {
         self.store
             .jobs()
             .checkpoint(tx, self.lease, progress, cursor)
-            .await
+            .await?;
+        self.progressed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Within a fenced transaction: ends the job with success, so that its result and what
@@ -312,6 +318,11 @@ impl JobRun {
         self.ended.load(Ordering::Relaxed)
     }
 
+    /// Whether it has written progress: with its commit the job is no suspect any more.
+    pub(crate) fn has_progressed(&self) -> bool {
+        self.progressed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn set_ended(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }
@@ -332,6 +343,11 @@ pub(crate) fn stopped_failure(reason: StopReason) -> Failure {
         StopReason::Shutdown => Failure::new(
             FailureKind::Internal,
             "the worker stopped; the job goes on elsewhere",
+            "Nothing to do.",
+        ),
+        StopReason::MakingRoom => Failure::new(
+            FailureKind::Internal,
+            "the worker made room for a job that has to run alone; this one goes on elsewhere",
             "Nothing to do.",
         ),
     }

@@ -92,7 +92,8 @@ async fn last_lines(run: &JobRun, ended: &Ended) {
 /// Whether the policy of the job's org decides what becomes of it.
 fn asks_for_a_retry(run: &JobRun, ended: &Ended) -> bool {
     match ended {
-        Ended::Answered(Ok(_)) | Ended::Dropped(StopReason::Lost | StopReason::Shutdown) => false,
+        Ended::Answered(Ok(_))
+        | Ended::Dropped(StopReason::Lost | StopReason::Shutdown | StopReason::MakingRoom) => false,
         Ended::Answered(Err(JobError { next, .. })) => {
             matches!(next, Next::Retry { .. }) || run.stopped() == Some(StopReason::Deadline)
         }

@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alone::{Room, Warden},
     backend::QueueBackend,
     book::Book,
     context::Context,
@@ -129,9 +130,13 @@ pub async fn run(
     let mut drivers = JoinSet::new();
     let mut workers = JoinSet::new();
     let mut contexts = Vec::new();
+    let room = Arc::new(Room::new());
+    let mut to_drivers = Vec::new();
     for (queue, slots) in queues {
         let (to_worker, claimed) = mpsc::unbounded_channel();
         let (to_driver, finished) = mpsc::unbounded_channel();
+        let (give, given) = mpsc::unbounded_channel();
+        to_drivers.push((queue, give));
         let worker_context = WorkerContext::new(queue.name());
         contexts.push(worker_context.clone());
         let backend = QueueBackend::new(claimed, to_driver);
@@ -146,9 +151,20 @@ pub async fn run(
             metrics: Arc::clone(&deps.metrics),
             to_worker,
             finished,
+            room: Arc::clone(&room),
+            given,
             stop: shutdown.clone(),
         }));
     }
+    let warden = Warden {
+        store: deps.context.store.clone(),
+        me,
+        book: Arc::clone(&book),
+        room,
+        drivers: to_drivers,
+        stop: shutdown.clone(),
+    };
+    tokio::spawn(warden.keep());
 
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),

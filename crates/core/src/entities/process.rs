@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::ids::ProcessId;
+use crate::ids::{JobId, ProcessId};
 
 /// A row of `processes`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,6 +16,7 @@ pub struct Model {
     pub started_at: DateTimeUtc,
     pub lease_until: DateTimeUtc,
     pub ended_at: Option<DateTimeUtc>,
+    pub alone_with: Option<JobId>,
 }
 
 /// No relations: queries name their joins.

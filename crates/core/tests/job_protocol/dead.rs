@@ -81,12 +81,10 @@ async fn a_group_is_kind_provider_and_failure(stage: Stage) {
 
 async fn a_quarantined_job_is_in_a_group_too(stage: Stage) {
     let org = stage.org().await;
-    let job = stage.add(noop(org)).await.id;
-    for _ in 0..3 {
-        let me = stage.worker().await;
-        stage.start(me, job).await;
-        stage.everyone_dies().await;
-    }
+    let job = crate::alone::charged_twice(&stage, org).await;
+    let me = stage.worker().await;
+    stage.start_alone(me, job).await;
+    stage.everyone_dies().await;
     assert_eq!(stage.state(job).await, JobState::Quarantined);
     assert_eq!(groups(&stage, org).await, [("noop:-:crash".to_owned(), 1)]);
 }

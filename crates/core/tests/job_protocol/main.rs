@@ -9,6 +9,7 @@
 )]
 
 mod again;
+mod alone;
 mod breakers;
 mod claim;
 mod cut_short;

@@ -17,7 +17,7 @@ on_both! {
     jobs_of_a_dead_process_are_queued_again_and_charged,
     a_live_process_keeps_its_jobs,
     a_second_rescue_finds_nothing,
-    a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone,
+    whoever_ran_beside_a_suspect_is_charged_with_it,
     three_deaths_quarantine_a_job,
     a_quarantine_stands_in_the_activity_log,
     committed_progress_clears_the_charge,
@@ -32,6 +32,12 @@ async fn process_with(stage: &Stage, jobs: &[JobId]) -> ProcessId {
     let me = stage.worker().await;
     assert_eq!(stage.claim(me, jobs).await.len(), jobs.len());
     me
+}
+
+/// A process that runs this job and may run nothing else.
+async fn process_alone_with(stage: &Stage, job: JobId) {
+    let me = stage.worker().await;
+    stage.start_alone(me, job).await;
 }
 
 async fn jobs(stage: &Stage, count: usize) -> Vec<JobId> {
@@ -89,7 +95,7 @@ async fn a_second_rescue_finds_nothing(stage: Stage) {
     assert_eq!(crashes(&stage, &jobs).await, [1]);
 }
 
-async fn a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone(stage: Stage) {
+async fn whoever_ran_beside_a_suspect_is_charged_with_it(stage: Stage) {
     let suspect = jobs(&stage, 1).await;
     process_with(&stage, &suspect).await;
     stage.everyone_dies().await;
@@ -98,7 +104,7 @@ async fn a_process_that_died_holding_a_suspect_is_charged_to_the_suspect_alone(s
     process_with(&stage, &all).await;
     let rescued = stage.everyone_dies().await;
     assert_eq!(rescued.requeued.len(), 3);
-    assert_eq!(crashes(&stage, &all).await, [2, 0, 0]);
+    assert_eq!(crashes(&stage, &all).await, [2, 1, 1]);
 }
 
 async fn three_deaths_quarantine_a_job(stage: Stage) {
@@ -107,7 +113,7 @@ async fn three_deaths_quarantine_a_job(stage: Stage) {
         process_with(&stage, &jobs).await;
         assert_eq!(stage.everyone_dies().await.requeued, jobs);
     }
-    process_with(&stage, &jobs).await;
+    process_alone_with(&stage, jobs[0]).await;
     assert_eq!(stage.everyone_dies().await.quarantined, jobs);
     let row = stage.row(jobs[0]).await;
     assert_eq!((row.state, row.crashes), (JobState::Quarantined, 3));
@@ -126,10 +132,14 @@ async fn a_quarantine_stands_in_the_activity_log(stage: Stage) {
         stage.store.events(org, &all, 10).await.unwrap()
     };
     let mut rescued = Rescued::default();
-    for _ in 0..CRASHES_TO_QUARANTINE {
+    for death in 1..=CRASHES_TO_QUARANTINE {
         assert!(log().await.is_empty());
         for id in [job, of_deployment] {
-            process_with(&stage, &[id]).await;
+            if death < CRASHES_TO_QUARANTINE {
+                process_with(&stage, &[id]).await;
+            } else {
+                process_alone_with(&stage, id).await;
+            }
         }
         rescued = stage.everyone_dies().await;
     }

@@ -282,6 +282,13 @@ impl Stage {
         lease(&claimed[0])
     }
 
+    /// Claims the one job that is to run alone.
+    pub async fn start_alone(&self, me: ProcessId, id: JobId) -> Lease {
+        let queues = [Queue::Sync];
+        assert_eq!(self.jobs().make_room(me, &queues).await.unwrap(), Some(id));
+        lease(&self.jobs().claim_alone(me, &queues).await.unwrap().unwrap())
+    }
+
     pub async fn settle(&self, lease: Lease, end: Settle) -> Option<Settled> {
         self.jobs()
             .settle(&[Settlement { lease, end }])

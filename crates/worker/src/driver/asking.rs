@@ -15,6 +15,7 @@ use super::{
     fetch::{self, Plan, Source},
     settle,
 };
+use crate::alone::Room;
 
 /// Fetches in flight at once: one works while the other travels.
 const FETCHES: usize = 2;
@@ -53,6 +54,7 @@ impl Driver {
 
     pub(super) fn may_fetch(&self) -> bool {
         self.slots.free() > 0
+            && !self.parts.room.is_closed()
             && self.parts.me.borrow().is_some()
             && self.ended.len() + self.settling < UNSETTLED_MOST
     }
@@ -88,6 +90,9 @@ impl Driver {
         let Some(me) = *self.parts.me.borrow() else {
             return;
         };
+        let Some(claiming) = Room::claim(&self.parts.room) else {
+            return;
+        };
         if let Source::Table { .. } = source {
             // Set again when the answer is there; until then nobody else looks: two looks at
             // once meet the same rows, and one comes back with too few.
@@ -109,7 +114,7 @@ impl Driver {
         let ctx = self.parts.ctx.clone();
         let queue = self.parts.queue;
         self.ops.push(
-            fetch::fetch(ctx.store, ctx.hints, queue, plan)
+            fetch::fetch(ctx.store, ctx.hints, queue, plan, claiming)
                 .map(Event::Fetched)
                 .boxed(),
         );
@@ -168,6 +173,6 @@ pub(super) fn lingered(since: &mut Option<Instant>, now: Instant) -> bool {
 }
 
 /// Between half and one and a half of it, so that workers do not poll in step.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..1.5))
 }

@@ -11,6 +11,7 @@ use patchbay_core::{
 };
 
 use super::answer::{StatementError, answered};
+use crate::alone::Claiming;
 
 /// Where a fetch looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub(super) struct Fetched {
     pub(super) several_wait: bool,
     pub(super) hints_away: Option<HintsAway>,
     pub(super) failed: Option<StatementError>,
+    /// Dropped when its jobs stand in the book.
+    _claiming: Claiming,
 }
 
 pub(super) async fn fetch(
@@ -64,6 +67,7 @@ pub(super) async fn fetch(
     hints: Arc<dyn Hints>,
     queue: Queue,
     plan: Plan,
+    claiming: Claiming,
 ) -> Fetched {
     let mut fetched = Fetched {
         plan,
@@ -72,6 +76,7 @@ pub(super) async fn fetch(
         several_wait: false,
         hints_away: None,
         failed: None,
+        _claiming: claiming,
     };
     match fetched.plan.source {
         Source::Hints => fetched.by_hints(&store, &*hints, queue).await,

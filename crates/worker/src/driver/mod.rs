@@ -10,6 +10,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use patchbay_core::{
+    entities::job::Model as Job,
     hints::{HintsAway, Signal},
     ids::{OrgId, ProcessId},
     job::{Queue, Settle, Settlement},
@@ -24,6 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    alone::{Given, Room},
     backend::Finished,
     book::Book,
     context::Context,
@@ -39,7 +41,8 @@ mod outcome;
 mod settle;
 mod slots;
 
-use asking::{NEWCOMERS, TABLE_WITH_HINTS, jittered, lingered};
+pub(crate) use asking::jittered;
+use asking::{NEWCOMERS, TABLE_WITH_HINTS, lingered};
 use fetch::{Fetched, Source, turn_of};
 use settle::{Ending, News, Outcome};
 use slots::Slots;
@@ -60,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) to_worker: UnboundedSender<Arc<JobRun>>,
     pub(crate) finished: UnboundedReceiver<Finished>,
+    pub(crate) room: Arc<Room>,
+    pub(crate) given: UnboundedReceiver<Given>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -121,6 +126,7 @@ pub(crate) async fn drive(parts: Parts) {
 
 impl Driver {
     async fn run(&mut self) {
+        let mut room = self.parts.room.watch();
         loop {
             let stopping = self.parts.stop.is_cancelled();
             self.start_settles();
@@ -143,6 +149,8 @@ impl Driver {
             tokio::select! {
                 Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
                 Some(event) = self.ops.next(), if !self.ops.is_empty() => self.handle(event),
+                Some(Given { me, job }) = self.parts.given.recv() => self.begin(me, vec![job]),
+                Ok(()) = room.changed() => {}
                 waited = async { self.wait.as_mut().expect("guarded").await }, if self.wait.is_some() => {
                     self.wait = None;
                     self.waited(waited.unwrap_or_else(|error| Err(HintsAway(error.to_string()))));
@@ -223,14 +231,14 @@ impl Driver {
             self.table_has_more = false;
             self.table_at = Instant::now() + jittered(AFTER_FAILURE);
         }
-        self.begin(fetched);
+        self.begin(fetched.plan.me, std::mem::take(&mut fetched.jobs));
     }
 
-    fn begin(&mut self, fetched: Fetched) {
+    fn begin(&mut self, me: ProcessId, jobs: Vec<Job>) {
         let mut signals = Vec::new();
-        let ours = *self.parts.me.borrow() == Some(fetched.plan.me);
+        let ours = *self.parts.me.borrow() == Some(me);
         let unwanted = self.parts.stop.is_cancelled() || !ours;
-        for job in fetched.jobs {
+        for job in jobs {
             let turn = turn_of(&job);
             let ctx = &self.parts.ctx;
             let run = Arc::new(JobRun::new(job, ctx.store.clone(), Arc::clone(&ctx.hints)));

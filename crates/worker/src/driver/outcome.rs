@@ -43,8 +43,8 @@ pub(super) fn settle_for(
         }
         Ended::Answered(Err(error)) => error,
         Ended::Dropped(StopReason::Deadline) => past_deadline(metrics),
-        // A lost lease finds no row to release; a shutdown does.
-        Ended::Dropped(StopReason::Lost | StopReason::Shutdown) => {
+        // A lost lease finds no row to release; the others do.
+        Ended::Dropped(StopReason::Lost | StopReason::Shutdown | StopReason::MakingRoom) => {
             metrics.released.add(1);
             return Settle::Release;
         }

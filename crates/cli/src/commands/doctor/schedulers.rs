@@ -92,6 +92,7 @@ mod tests {
                 started_at: at,
                 lease_until: at,
                 ended_at: None,
+                alone_with: None,
             },
             alive,
             duties: vec![(duty, at)],

@@ -99,7 +99,7 @@ pub trait JobStore: Send + Sync + fmt::Debug {
 
     /// Step 3, from hints. Claims those of `ids` that are queued, due, first of a free lane
     /// and of a kind that this version knows, if `me` holds a live lease. Ids that do not
-    /// qualify fall away.
+    /// qualify fall away; so do those that are to run alone.
     async fn claim(
         &self,
         me: ProcessId,
@@ -117,6 +117,28 @@ pub trait JobStore: Send + Sync + fmt::Debug {
         after: OrgId,
         skip: &[OrgId],
     ) -> Result<Vec<Job>, StoreError>;
+
+    /// Step 3, for a job that is to run alone (it has been charged with
+    /// [`CRASHES_TO_RUN_ALONE`](crate::job::CRASHES_TO_RUN_ALONE) deaths). Says which one of
+    /// these queues `me` is to make room for, or runs already: one process for a job, one job
+    /// for a process. From now on until [`leave_room`](JobStore::leave_room) it claims nothing
+    /// else. `None`: none waits, and no room is made any more.
+    async fn make_room(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<JobId>, StoreError>;
+
+    /// Claims the job that `me` makes room for, once it holds no other. The caller knows that
+    /// no body runs any more either, also none whose lease is lost.
+    async fn claim_alone(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<Job>, StoreError>;
+
+    /// The room is everyone's again.
+    async fn leave_room(&self, me: ProcessId) -> Result<(), StoreError>;
 
     /// Due jobs of known kinds for hints: at most `per_turn` of each org, at most `limit` in all,
     /// orgs in turn beginning after `after`.

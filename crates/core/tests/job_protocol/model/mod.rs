@@ -2,7 +2,9 @@
 //! after each step. The model says in a hundred lines what the statements say in many:
 //! where they differ, one of them is wrong.
 
+mod alone;
 mod ends;
+mod poison;
 mod replays;
 mod run;
 mod table;
@@ -31,6 +33,10 @@ pub enum Step {
         after: u8,
         skip: Option<u8>,
     },
+    /// A process makes room for a job that is to run alone, and claims it once it may.
+    Alone { process: u8 },
+    /// The room is everyone's again.
+    LeaveRoom { process: u8 },
     /// A process renews its lease.
     Renew { process: u8 },
     /// A body commits progress; one that lost its lease tries as well.
@@ -101,6 +107,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(process, hints)| Step::Claim { process, hints }),
         3 => claim_due(5),
         3 => any::<u8>().prop_map(|process| Step::Renew { process }),
+        4 => any::<u8>().prop_map(|process| Step::Alone { process }),
+        3 => any::<u8>().prop_map(|process| Step::LeaveRoom { process }),
         2 => any::<u8>().prop_map(|lease| Step::Checkpoint { lease }),
         8 => (any::<u8>(), end).prop_map(|(lease, end)| Step::Settle { lease, end }),
         1 => any::<u8>().prop_map(|job| Step::Cancel { job }),
@@ -149,6 +157,8 @@ fn crowd() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(process, hints)| Step::Claim { process, hints }),
         8 => claim_due(14),
         5 => any::<u8>().prop_map(|process| Step::Death { process }),
+        4 => any::<u8>().prop_map(|process| Step::Alone { process }),
+        2 => any::<u8>().prop_map(|process| Step::LeaveRoom { process }),
         2 => any::<u8>().prop_map(|process| Step::Leave { process }),
         2 => any::<u8>().prop_map(|lease| Step::Settle { lease, end: End::Succeed }),
         1 => any::<u8>().prop_map(|lease| Step::Settle { lease, end: End::Retry { delay: 2 } }),
@@ -172,9 +182,20 @@ fn cases(usual: u32) -> u32 {
     asked.map_or(usual, |cases| cases.parse().unwrap())
 }
 
-/// Runs cases on one database each. A failing sequence is shrunk and printed; the seed
-/// is drawn anew each time, so that every run of the suite looks somewhere else.
+/// Runs cases on one database each. The seed is drawn anew each time, so that every run of
+/// the suite looks somewhere else.
 fn sequences(usual: u32, steps: &impl Strategy<Value = Vec<Step>>, orgs: usize, on_postgres: bool) {
+    look(usual, steps, async |steps: Vec<Step>| {
+        run::run(&steps, orgs, on_postgres).await
+    });
+}
+
+/// Tries what the strategy gives. A failing value is shrunk and printed.
+fn look<T: std::fmt::Debug>(
+    usual: u32,
+    values: &impl Strategy<Value = T>,
+    check: impl AsyncFn(T) -> run::Checked,
+) {
     let config = ProptestConfig {
         cases: cases(usual),
         max_shrink_iters: 200,
@@ -186,10 +207,9 @@ fn sequences(usual: u32, steps: &impl Strategy<Value = Vec<Step>>, orgs: usize, 
         .enable_all()
         .build()
         .unwrap();
-    let outcome = TestRunner::new(config).run(steps, |steps| {
-        runtime
-            .block_on(run::run(&steps, orgs, on_postgres))
-            .map_err(TestCaseError::fail)
+    let outcome = TestRunner::new(config).run(values, |value| {
+        let checked = runtime.block_on(check(value));
+        checked.map_err(TestCaseError::fail)
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
@@ -218,4 +238,18 @@ fn random_sequences_of_a_crowd_on_sqlite_do_what_the_model_says() {
 #[test]
 fn random_sequences_of_a_crowd_on_postgres_do_what_the_model_says() {
     sequences(10, &crowd(), 6, true);
+}
+
+#[test]
+fn among_any_poisons_on_sqlite_none_dies_more_than_three_times_and_healthy_jobs_end() {
+    look(20, &poison::chances(), async |chances| {
+        poison::run(chances, false).await
+    });
+}
+
+#[test]
+fn among_any_poisons_on_postgres_none_dies_more_than_three_times_and_healthy_jobs_end() {
+    look(5, &poison::chances(), async |chances| {
+        poison::run(chances, true).await
+    });
 }

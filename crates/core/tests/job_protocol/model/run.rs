@@ -160,6 +160,8 @@ impl Both {
                 after,
                 skip,
             } => self.claim_due(*process, *limit, *after, *skip).await,
+            Step::Alone { process } => self.alone(*process).await,
+            Step::LeaveRoom { process } => self.leave_room(*process).await,
             Step::Renew { process } => self.renew(*process).await,
             Step::Checkpoint { lease } => self.checkpoint(*lease).await,
             Step::Settle { lease, end } => self.settle(*lease, end).await,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use patchbay_core::{
     entities::job,
     ids::{JobId, OrgId, ProcessId},
-    job::{CRASHES_TO_QUARANTINE, JobState, Lease},
+    job::{CRASHES_TO_QUARANTINE, CRASHES_TO_RUN_ALONE, JobState, Lease},
 };
 
 use super::End;
@@ -131,6 +131,8 @@ pub struct Table {
     pub now: Time,
     pub jobs: BTreeMap<JobId, Row>,
     pub processes: Processes,
+    /// What each process makes room for or runs alone.
+    pub alone_with: BTreeMap<ProcessId, JobId>,
     pub disabled: bool,
     pub credential: i64,
 }
@@ -209,13 +211,21 @@ impl Table {
             .any(|row| row.leased_by == Some(process) && row.crashes > 0)
     }
 
+    /// Alive, and making room for nothing.
+    pub fn may_claim(&self, process: ProcessId) -> bool {
+        self.is_alive(process) && !self.alone_with.contains_key(&process)
+    }
+
     /// Of these jobs those that a claim takes.
     pub fn claimable(&self, process: ProcessId, ids: &BTreeSet<JobId>) -> BTreeSet<JobId> {
-        if !self.is_alive(process) {
+        if !self.may_claim(process) {
             return BTreeSet::new();
         }
         let mut suspect_taken = self.holds_suspect(process);
-        let may = ids.iter().copied().filter(|id| self.may_run(*id));
+        let may = ids
+            .iter()
+            .copied()
+            .filter(|id| self.may_run(*id) && self.jobs[id].crashes < CRASHES_TO_RUN_ALONE);
         may.filter(|id| self.jobs[id].crashes == 0 || !std::mem::replace(&mut suspect_taken, true))
             .collect()
     }
@@ -354,7 +364,7 @@ impl Table {
     }
 
     pub fn leave(&mut self, process: ProcessId) -> Vec<JobId> {
-        self.processes.insert(process, None);
+        self.end(process);
         let now = self.now;
         let release = |(id, row): (&JobId, &mut Row)| {
             row.leave_running(JobState::Queued);
@@ -378,13 +388,17 @@ impl Table {
             .filter(|(id, until)| **id != me && expired(**until))
             .map(|(id, _)| *id)
             .collect();
-        let with_suspect: BTreeSet<ProcessId> = dead
+        let jobs_of = |process| {
+            let held = |row: &&Row| row.leased_by == Some(process);
+            self.jobs.values().filter(held).count()
+        };
+        let with_one: BTreeSet<ProcessId> = dead
             .iter()
             .copied()
-            .filter(|process| self.holds_suspect(*process))
+            .filter(|process| jobs_of(*process) == 1)
             .collect();
         for process in &dead {
-            self.processes.insert(*process, None);
+            self.end(*process);
         }
         let (mut requeued, mut quarantined, mut successors) = (vec![], vec![], vec![]);
         for (id, row) in &mut self.jobs {
@@ -393,7 +407,7 @@ impl Table {
             };
             let overdue = row.deadline.is_some_and(|deadline| deadline < now - GRACE);
             let charged = if dead.contains(&process) {
-                row.crashes > 0 || !with_suspect.contains(&process)
+                row.crashes < CRASHES_TO_RUN_ALONE || with_one.contains(&process)
             } else if overdue {
                 true
             } else {

@@ -7,13 +7,13 @@
 //!
 //! So a suspect takes up a turn only by starting to run. Where it may not, its org goes on
 //! with its next job, and is passed over only when it has none: with nothing but suspects,
-//! one claim later is its next chance.
+//! one claim later is its next chance. One that is to run alone has no turn (`alone`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use patchbay_core::{
     ids::{JobId, OrgId, ProcessId},
-    job::Queue,
+    job::{CRASHES_TO_RUN_ALONE, Queue},
 };
 
 use super::{
@@ -23,7 +23,9 @@ use super::{
 
 impl Table {
     fn may_run_under(&self, process: ProcessId, id: JobId) -> bool {
-        self.may_run(id) && (self.jobs[&id].crashes == 0 || !self.holds_suspect(process))
+        let crashes = self.jobs[&id].crashes;
+        let is_ours = crashes == 0 || !self.holds_suspect(process);
+        self.may_run(id) && is_ours && crashes < CRASHES_TO_RUN_ALONE
     }
 
     /// The job that an org starts at its turn.
@@ -39,7 +41,7 @@ impl Table {
     /// Starts at most `limit` jobs, in the turns of these orgs.
     fn claim_in_turns(&mut self, process: ProcessId, limit: usize, turns: &[OrgId]) -> Vec<JobId> {
         let mut claimed = Vec::new();
-        while claimed.len() < limit && self.is_alive(process) {
+        while claimed.len() < limit && self.may_claim(process) {
             let before = claimed.len();
             for org in turns {
                 if claimed.len() == limit {
@@ -104,7 +106,7 @@ impl Both {
         }
         let most = share.values().max().copied().unwrap_or(0);
         for (org, got) in &share {
-            let left = self.table.is_alive(process) && self.table.next_of(*org, process).is_some();
+            let left = self.table.may_claim(process) && self.table.next_of(*org, process).is_some();
             if left && got + 1 < most {
                 return Err(format!("org {org} got {got} of {share:?} and has more"));
             }

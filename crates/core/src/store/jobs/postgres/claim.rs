@@ -41,8 +41,8 @@ const SQL: &str = concat!(
         select j.id as job, j.crashes as crashed
         from jobs j
         where j.id = any($3) and j.queue = $2 and j.state || '' = 'queued' and j.run_at <= (select now from clock)
-          and j.kind = any($4)
-          and (select true from processes where id = $1 and ended_at is null
+          and j.kind = any($4) and j.crashes < 2
+          and (select true from processes where id = $1 and ended_at is null and alone_with is null
                and lease_until > (select now from clock))
           and (j.lane is null
             or (select true from jobs r where r.lane = j.lane and r.state = 'running' limit 1) is null

@@ -34,7 +34,7 @@ const CLAIM: &str = concat!(
         select (select true from jobs where leased_by = $1 and state = 'running' and crashes > 0 limit 1) is not null as taken
     ),
     ",
-    turns!("(crashes = 0 or not step.taken)"),
+    turns!("(crashes = 0 or crashes = 1 and not step.taken)"),
     ",
     share as materialized (select 2 * (($3 + count(*) - 1) / greatest(count(*), 1)) as jobs from turns),
     listed as materialized (
@@ -46,12 +46,12 @@ const CLAIM: &str = concat!(
     "
                 union all
                 (select id, run_at, crashes from ",
-    without_lane!("turns.turn", "true", "(select jobs from share)"),
+    without_lane!("turns.turn", "crashes < 2", "(select jobs from share)"),
     " first where crashes > 0 and not (select taken from suspects))
                 union all ",
     heads_of_lanes!(
         "turns.turn",
-        "(crashes = 0 or not (select taken from suspects))"
+        "(crashes = 0 or crashes = 1 and not (select taken from suspects))"
     ),
     ") waiting
         ) job
@@ -74,7 +74,7 @@ const CLAIM: &str = concat!(
             select j.id, j.crashes from jobs j
             where j.id = candidates.id and j.state || '' = 'queued' and j.run_at <= (select now from clock)
             for no key update skip locked) held
-        where (select true from processes where id = $1 and ended_at is null
+        where (select true from processes where id = $1 and ended_at is null and alone_with is null
                and lease_until > (select now from clock))
         limit $3
     )",
@@ -86,11 +86,11 @@ const DUE: &str = concat!(
     with recursive clock as materialized (select patchbay_now() as now),
     suspects as materialized (select false as taken),
     ",
-    turns!("true"),
+    turns!("crashes < 2"),
     "
     select job.id, turn
     from turns, lateral ",
-    claimable!("turns.turn", "true", "$1"),
+    claimable!("turns.turn", "crashes < 2", "$1"),
     " job
     order by row_number() over (partition by place order by run_at, id), place
     limit $3"

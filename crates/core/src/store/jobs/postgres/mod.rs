@@ -34,6 +34,7 @@ use crate::{
     progress::Progress,
 };
 
+mod alone;
 mod claim;
 mod claim_due;
 mod enqueue;
@@ -124,6 +125,26 @@ impl JobStore for PostgresJobs {
         skip: &[OrgId],
     ) -> Result<Vec<Job>, StoreError> {
         claim_due::claim_due(&self.db, me, queue, limit, after, skip).await
+    }
+
+    async fn make_room(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<JobId>, StoreError> {
+        alone::make_room(&self.db, me, queues).await
+    }
+
+    async fn claim_alone(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<Job>, StoreError> {
+        alone::claim_alone(&self.db, me, queues).await
+    }
+
+    async fn leave_room(&self, me: ProcessId) -> Result<(), StoreError> {
+        alone::leave_room(&self.db, me).await
     }
 
     async fn due(

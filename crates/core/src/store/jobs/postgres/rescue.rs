@@ -23,9 +23,10 @@ macro_rules! new_id {
     };
 }
 
-/// Who is charged: of a dead process the suspects it held, or all where it held none.
-/// So that this is decided once, a dead process waits while another transaction holds
-/// one of its rows (`whole`): at most the four seconds of an idle transaction.
+/// Who is charged: all that a dead process held. One that is to run alone is charged where it
+/// did: what was beside it may have done it (docs/adr/0010). So that this is decided once, a
+/// dead process waits while another transaction holds one of its rows (`whole`): at most
+/// the four seconds of an idle transaction.
 ///
 /// A job far past its deadline under a live process is charged by itself. A job whose
 /// process has ended without it is not charged: that process was dealt with before.
@@ -67,7 +68,7 @@ const RESCUE: &str = concat!("
     verdict as materialized (
         select job, case
             when of_dead then case
-                when crashes > 0 or not (select bool_or(h.crashes > 0) from held h where h.leased_by = held.leased_by)
+                when crashes < 2 or (select count(*) from held h where h.leased_by = held.leased_by) = 1
                 then 1 else 0 end
             when overdue then 1
             else 0 end as charge

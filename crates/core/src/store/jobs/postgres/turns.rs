@@ -2,7 +2,7 @@
 //! the orgs asked about and not of their backlogs. Of an org's lanes only the heads are
 //! looked at. Orgs whose queued jobs all wait for a later time are passed over at the
 //! cost of a few index probes each. Suspects that may not run are stepped over one by one:
-//! there are few.
+//! there are few, as there are of those that are to run alone and are nobody's turn.
 //!
 //! Statements made of these parts want `clock (now)`, `suspects (taken)`: whether no
 //! further suspect may run, and the parameters `$2` queue, `$3` how many orgs, `$4` after

@@ -22,9 +22,9 @@ const FIND: &str = "
            and not exists (select 1 from jobs o
                            where o.queue = ?2 and o.turn = j.turn and o.lane = j.lane and o.state = 'queued' and o.id < j.id))
       and (crashes = 0
-        or not exists (select 1 from jobs s where s.leased_by = ?4 and s.state = 'running' and s.crashes > 0))";
+        or crashes = 1 and not exists (select 1 from jobs s where s.leased_by = ?4 and s.state = 'running' and s.crashes > 0))";
 
-const TAKE: &str = concat!(
+pub(super) const TAKE: &str = concat!(
     "
     update jobs
     set state = 'running', lease_epoch = lease_epoch + 1, leased_by = ?2,
@@ -35,7 +35,7 @@ const TAKE: &str = concat!(
 );
 
 const ALIVE: &str =
-    "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2";
+    "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2 and alone_with is null";
 
 /// The claimed jobs, in the order of their hints.
 pub(super) async fn claim(
@@ -63,7 +63,7 @@ pub(super) async fn claim(
     Ok(jobs)
 }
 
-/// Whether the process holds a live lease.
+/// Whether the process holds a live lease and makes room for no job.
 pub(super) async fn alive(
     tx: &DatabaseTransaction,
     me: ProcessId,

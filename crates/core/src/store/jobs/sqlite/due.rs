@@ -43,7 +43,7 @@ const CLAIMABLE: &str = "
             select id, run_at from (
                 select id, run_at, kind from jobs
                 where queue = ?1 and turn = ?2 and state = 'queued' and lane is null and run_at <= ?3
-                  and (crashes = 0 or ?4)
+                  and (crashes = 0 or crashes = 1 and ?4)
                 order by run_at, id limit 1000 + ?5)
             where kind in (select value from json_each(?6)) limit ?5)
         union all
@@ -53,7 +53,7 @@ const CLAIMABLE: &str = "
             where o.queue = ?1 and o.turn = ?2 and o.lane = heads.lane and o.state = 'queued'
             order by o.id limit 1)
         where heads.lane is not null and j.run_at <= ?3
-          and j.kind in (select value from json_each(?6)) and (j.crashes = 0 or ?4)
+          and j.kind in (select value from json_each(?6)) and (j.crashes = 0 or j.crashes = 1 and ?4)
           and not exists (select 1 from jobs r where r.lane = heads.lane and r.state = 'running'))
     order by run_at, id limit ?5";
 

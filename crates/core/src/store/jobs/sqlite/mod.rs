@@ -28,6 +28,7 @@ use crate::{
     store::begin,
 };
 
+mod alone;
 mod claim;
 mod due;
 mod enqueue;
@@ -184,6 +185,32 @@ impl JobStore for SqliteJobs {
         let claimed = due::claim(&tx, me, queue, limit, after, skip, self.time()).await?;
         tx.commit().await?;
         Ok(claimed)
+    }
+
+    async fn make_room(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<JobId>, StoreError> {
+        let tx = begin(&self.db).await?;
+        let job = alone::make_room(&tx, me, queues, self.time()).await?;
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    async fn claim_alone(
+        &self,
+        me: ProcessId,
+        queues: &[Queue],
+    ) -> Result<Option<Job>, StoreError> {
+        let tx = begin(&self.db).await?;
+        let claimed = alone::claim_alone(&tx, me, queues, self.time()).await?;
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    async fn leave_room(&self, me: ProcessId) -> Result<(), StoreError> {
+        alone::leave_room(&self.db, me).await
     }
 
     async fn due(

@@ -9,7 +9,7 @@ use super::{before, rows, run, settle::insert_successor};
 use crate::{
     events::EventKind,
     ids::{JobId, ProcessId},
-    job::{CRASHES_TO_QUARANTINE, JobState},
+    job::{CRASHES_TO_QUARANTINE, CRASHES_TO_RUN_ALONE, JobState},
     store::{
         StoreError,
         jobs::{DEADLINE_GRACE, Rescued, ending::quarantine_text},
@@ -46,9 +46,10 @@ struct Held {
     overdue: bool,
 }
 
-/// Who is charged: of a dead process the suspects it held, or all where it held none. A
-/// job far past its deadline under a live process is charged by itself; one whose
-/// process has ended without it is not. A quarantine stands in the org's activity log.
+/// Who is charged: all that a dead process held. One that is to run alone is charged where it
+/// did: what was beside it may have done it (docs/adr/0010). A job far past its deadline
+/// under a live process is charged by itself; one whose process has ended without it is not.
+/// A quarantine stands in the org's activity log.
 pub(super) async fn rescue(
     tx: &DatabaseTransaction,
     me: ProcessId,
@@ -69,14 +70,14 @@ pub(super) async fn rescue(
         }
     }
     let running = running(tx, now).await?;
-    let mut held_suspect: HashMap<ProcessId, bool> = HashMap::new();
+    let mut jobs_of: HashMap<ProcessId, usize> = HashMap::new();
     for held in &running {
-        *held_suspect.entry(held.by).or_default() |= held.crashes > 0;
+        *jobs_of.entry(held.by).or_default() += 1;
     }
     let mut rescued = Rescued::default();
     for held in running {
         let charged = if dead.contains(&held.by) {
-            held.crashes > 0 || !held_suspect.get(&held.by).copied().unwrap_or_default()
+            held.crashes < CRASHES_TO_RUN_ALONE || jobs_of.get(&held.by) == Some(&1)
         } else if held.overdue {
             true
         } else if alive.contains(&held.by) {
