@@ -16,6 +16,8 @@ mod m20261120_000006_policy;
 mod m20261120_000007_quotas;
 mod m20261120_000008_alerts;
 mod m20261120_000009_alert_webhooks;
+mod m20261120_000010_alert_limits;
+mod m20261120_000011_refused_capabilities;
 mod m20261120_000012_alone;
 
 /// All migrations, oldest first.
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000007_quotas::Migration),
             Box::new(m20261120_000008_alerts::Migration),
             Box::new(m20261120_000009_alert_webhooks::Migration),
+            Box::new(m20261120_000010_alert_limits::Migration),
+            Box::new(m20261120_000011_refused_capabilities::Migration),
             Box::new(m20261120_000012_alone::Migration),
         ]
     }

@@ -99,6 +99,8 @@ pub const TABLE: &[(&str, &str, Access)] = {
         ("GET",    "~/alerts/{id}",                     Key(Viewer)),
         ("POST",   "~/alerts/{id}/acknowledge",         Key(Member)),
         ("POST",   "~/alerts/{id}/silence",             Key(Member)),
+        ("GET",    "~/alert-limits",                    Key(Viewer)),
+        ("PUT",    "~/alert-limits",                    Key(Admin)),
         ("GET",    "~/alert-channels",                  Key(Admin)),
         ("POST",   "~/alert-channels",                  Key(Admin)),
         ("DELETE", "~/alert-channels/{id}",             Key(Admin)),

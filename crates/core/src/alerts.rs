@@ -15,7 +15,7 @@ use crate::{entities::alert, ids::ConnectionId};
 #[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum AlertKind {
-    /// Work with a connection failed three times in a row, or its checks fail.
+    /// Work with a connection failed several times in a row, or its checks fail.
     ConnectionFailing,
     /// The provider refused the credential that a person gave.
     CredentialRefused,
@@ -55,20 +55,44 @@ pub struct Words {
     pub next_action: &'static str,
 }
 
-/// From when on something is wrong.
+/// From when on something is wrong, and how often an org is told of it. An org sets its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Work with a connection failed so often in a row. Checks that found it failing count as
+    /// the three that it takes to find that.
+    pub failures_in_a_row: u16,
     /// A tick of a schedule has waited for so long.
     pub schedule_lag: Duration,
     /// A due job has waited for so long.
     pub queue_age: Duration,
-    /// A cause that comes back within this time after it was gone is the same alert.
+    /// A cause that comes back within this time after it was gone is the same alert, and of
+    /// one alert there is no second message within it.
     pub quiet: Duration,
 }
 
+/// Least and most of the numbers of [`Limits`].
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most failures in a row; the least is one.
+    pub failures_in_a_row: u16,
+    /// Shortest of the times.
+    pub shortest: Duration,
+    /// Longest of the times.
+    pub longest: Duration,
+}
+
+/// What limits may say. The tables' checks say it again.
+pub const BOUNDS: Bounds = Bounds {
+    failures_in_a_row: 100,
+    shortest: Duration::from_secs(60),
+    longest: Duration::from_secs(7 * 24 * 3600),
+};
+
 impl Default for Limits {
+    /// The limits of an org that has set none.
     fn default() -> Self {
         Self {
+            failures_in_a_row: 3,
             schedule_lag: Duration::from_secs(5 * 60),
             queue_age: Duration::from_secs(5 * 60),
             quiet: Duration::from_secs(30 * 60),
@@ -105,7 +129,7 @@ impl AlertKind {
         match self {
             Self::ConnectionFailing => Words {
                 title: "A connection keeps failing",
-                meaning: "Work with it failed three times in a row, or its checks fail. Work that waits is tried again by itself.",
+                meaning: "Work with it failed several times in a row, or its checks fail. Work that waits is tried again by itself.",
                 next_action: "Look at the connection's last error: it says what to do.",
             },
             Self::CredentialRefused => Words {

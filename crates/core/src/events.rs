@@ -145,6 +145,10 @@ pub enum EventKind {
     #[serde(rename = "retry_policy.changed")]
     #[sea_orm(string_value = "retry_policy.changed")]
     RetryPolicyChanged,
+    /// From when on something is an alert was changed.
+    #[serde(rename = "alert_limits.changed")]
+    #[sea_orm(string_value = "alert_limits.changed")]
+    AlertLimitsChanged,
     /// Something is wrong that a person should know.
     #[serde(rename = "alert.raised")]
     #[sea_orm(string_value = "alert.raised")]

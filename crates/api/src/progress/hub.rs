@@ -351,7 +351,7 @@ impl Watched {
                 self.mark_job(job, now);
                 self.mark_job_of_org(org, job, now);
             }
-            Signal::Connection { org, connection: _ } => self.mark_org(org, now),
+            Signal::Connection { org, .. } | Signal::Alert { org, .. } => self.mark_org(org, now),
         }
     }
 

@@ -99,6 +99,7 @@ fn under_base() -> OpenApiRouter<Api> {
         .routes(routes!(alerts::read))
         .routes(routes!(alerts::people::acknowledge))
         .routes(routes!(alerts::people::silence))
+        .routes(routes!(alerts::limits::read, alerts::limits::set))
         .routes(routes!(alerts::channels::list, alerts::channels::set))
         .routes(routes!(alerts::channels::remove))
         .routes(routes!(stream::follow))

@@ -3,7 +3,6 @@
 use axum::http::Method;
 use chrono::TimeDelta;
 use patchbay_core::{
-    alerts::Limits,
     connection::ConnectionStatus,
     entities::alert,
     failure::{Failure, FailureKind},
@@ -17,12 +16,11 @@ use crate::desk::{Desk, desk};
 
 async fn look(desk: &Desk) {
     let mut walk = AlertWalk::default();
-    let limits = Limits::default();
-    desk.store.look_for_alerts(&mut walk, limits).await.unwrap();
+    desk.store.look_for_alerts(&mut walk).await.unwrap();
 }
 
 /// An active SMTP connection.
-async fn post_office(desk: &Desk) -> ConnectionId {
+pub async fn post_office(desk: &Desk) -> ConnectionId {
     let body = json!({
         "provider": "smtp",
         "config": { "host": "smtp.example.com", "username": "till", "from_address": "till@example.com" },

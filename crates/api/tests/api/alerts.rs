@@ -3,24 +3,21 @@
 use axum::http::Method;
 use chrono::TimeDelta;
 use patchbay_core::{
-    alerts::Limits,
     connection::ConnectionStatus,
     failure::{Failure, FailureKind},
     ids::{ConnectionId, JobId},
     job::Settle,
     store::alerts::AlertWalk,
 };
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, desk};
 
-async fn look_with(desk: &Desk, limits: Limits) -> u64 {
+/// A scheduler looks: how many alerts that changed.
+async fn look(desk: &Desk) -> usize {
     let mut walk = AlertWalk::default();
-    desk.store.look_for_alerts(&mut walk, limits).await.unwrap()
-}
-
-async fn look(desk: &Desk) -> u64 {
-    look_with(desk, Limits::default()).await
+    desk.store.look_for_alerts(&mut walk).await.unwrap().len()
 }
 
 async fn alerts(desk: &Desk, query: &str) -> Vec<Value> {
@@ -139,21 +136,28 @@ async fn dead_jobs_raise_one_alert_that_counts_them_until_none_is_left() {
 async fn a_due_job_that_waits_too_long_is_an_alert_until_it_is_taken() {
     let desk = desk().await;
     let job = desk.noop_job().await;
+    make_due(&desk, job.id, TimeDelta::minutes(4)).await;
     assert_eq!(look(&desk).await, 0, "five minutes have not passed");
-    let at_once = Limits {
-        queue_age: std::time::Duration::ZERO,
-        ..Limits::default()
-    };
-    while look_with(&desk, at_once).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    make_due(&desk, job.id, TimeDelta::minutes(6)).await;
+    assert_eq!(look(&desk).await, 1);
     let open = alerts(&desk, "").await;
     assert_eq!(open.len(), 1);
     assert_eq!(open[0]["kind"], "queue_old");
     let job = desk.claim(job.id).await;
-    assert_eq!(look_with(&desk, at_once).await, 1);
+    assert_eq!(look(&desk).await, 1);
     assert!(alerts(&desk, "?state=open").await.is_empty());
     desk.end(&job, Settle::Release).await;
+}
+
+/// As if the job had been due for so long.
+async fn make_due(desk: &Desk, id: JobId, ago: TimeDelta) {
+    use patchbay_core::entities::job::{Column, Entity};
+    Entity::update_many()
+        .col_expr(Column::RunAt, Expr::value(desk.store.clock().now() - ago))
+        .filter(Column::Id.eq(id))
+        .exec(desk.store.db())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -166,7 +170,7 @@ async fn a_schedule_whose_tick_waits_is_an_alert_until_it_is_paused() {
         .await;
     let schedule = made.expect(201)["id"].as_str().unwrap().to_owned();
     assert_eq!(look(&desk).await, 0);
-    make_late(&desk).await;
+    make_late(&desk, TimeDelta::hours(1)).await;
     assert_eq!(look(&desk).await, 1);
     assert_eq!(look(&desk).await, 0);
     assert_eq!(alerts(&desk, "").await[0]["kind"], "schedules_late");
@@ -177,10 +181,10 @@ async fn a_schedule_whose_tick_waits_is_an_alert_until_it_is_paused() {
     assert!(alerts(&desk, "?state=open").await.is_empty());
 }
 
-async fn make_late(desk: &Desk) {
+/// As if the tick of every schedule had waited for so long.
+async fn make_late(desk: &Desk, ago: TimeDelta) {
     use patchbay_core::entities::schedule::{Column, Entity};
-    use sea_orm::{EntityTrait, sea_query::Expr};
-    let past = desk.store.clock().now() - TimeDelta::hours(1);
+    let past = desk.store.clock().now() - ago;
     Entity::update_many()
         .col_expr(Column::Tick, Expr::value(past))
         .col_expr(Column::NextAt, Expr::value(past))
@@ -216,13 +220,24 @@ async fn a_connection_that_flaps_keeps_one_alert_and_its_acknowledgement() {
     // Long after it was over, it is another alert.
     heal(&desk, id).await;
     look(&desk).await;
+    resolved_ago(&desk, TimeDelta::minutes(31)).await;
     fail(&desk, id, Some(ConnectionStatus::Error)).await;
-    let later = Limits {
-        quiet: std::time::Duration::ZERO,
-        ..Limits::default()
-    };
-    assert_eq!(look_with(&desk, later).await, 1);
+    assert_eq!(look(&desk).await, 1);
     assert_eq!(alerts(&desk, "").await.len(), 2);
+}
+
+/// As if what is resolved had been so for so long.
+async fn resolved_ago(desk: &Desk, ago: TimeDelta) {
+    use patchbay_core::entities::alert::{Column, Entity};
+    Entity::update_many()
+        .col_expr(
+            Column::ResolvedAt,
+            Expr::value(desk.store.clock().now() - ago),
+        )
+        .filter(Column::ResolvedAt.is_not_null())
+        .exec(desk.store.db())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

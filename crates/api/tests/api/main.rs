@@ -7,6 +7,7 @@
 
 mod access;
 mod alert_channels;
+mod alert_limits;
 mod alerts;
 mod bad_input;
 mod connections;

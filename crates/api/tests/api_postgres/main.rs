@@ -11,6 +11,8 @@ mod database;
 mod access;
 #[path = "../api/alert_channels.rs"]
 mod alert_channels;
+#[path = "../api/alert_limits.rs"]
+mod alert_limits;
 #[path = "../api/alerts.rs"]
 mod alerts;
 #[path = "../api/bad_input.rs"]

@@ -1,5 +1,7 @@
 //! `patchbay alerts`: what is wrong, what it means and what to do.
 
+mod limits;
+
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use patchbay_core::{
@@ -48,6 +50,8 @@ enum Command {
         off: bool,
     },
 }
+    /// Show or change from when on something is an alert
+    Limits(limits::Arguments),
 
 #[derive(Debug, Default, Args)]
 struct Which {
@@ -120,6 +124,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
     }
 }
 
+        Command::Limits(arguments) => limits::run(client, arguments, format).await,
 async fn list(client: &Client, which: Which, format: Format) -> Outcome {
     let mut query = Vec::new();
     if let Some(state) = which.state {

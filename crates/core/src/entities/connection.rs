@@ -25,6 +25,8 @@ pub struct Model {
     pub account_name: Option<String>,
     #[sea_orm(column_type = "JsonBinary")]
     pub capabilities_off: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub capabilities_refused: Json,
     pub error_count: i32,
     #[sea_orm(column_type = "JsonBinary")]
     pub last_error: Option<Json>,

@@ -14,6 +14,7 @@ pub mod judgement;
 pub mod latency;
 pub mod open;
 pub mod ring;
+pub mod shown;
 pub mod tally;
 mod varint;
 pub mod window;

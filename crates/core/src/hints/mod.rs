@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::{
-    ids::{ConnectionId, JobId, OrgId},
+    ids::{AlertId, ConnectionId, JobId, OrgId},
     job::Queue,
     store::jobs::Due,
 };
@@ -40,6 +40,8 @@ pub enum Signal {
         org: OrgId,
         connection: ConnectionId,
     },
+    /// It was raised or resolved, or a person did something with it.
+    Alert { org: OrgId, alert: AlertId },
 }
 
 /// Where hints wait. Object-safe, so that worker code has no generics.

@@ -93,6 +93,7 @@ impl Store {
             account_key: None,
             account_name: None,
             capabilities_off: json!([]),
+            capabilities_refused: json!({}),
             error_count: 0,
             last_error: None,
             last_error_at: None,
@@ -291,6 +292,8 @@ impl Store {
                         ConnectionStatus::Active
                     }),
                     health: Set(Health::Healthy),
+                    // A grant says anew what it lacks: `refuse_capabilities`.
+                    capabilities_refused: Set(json!({})),
                     account_key: Set(Some(account.key.clone())),
                     account_name: Set(Some(account.name.clone())),
                     error_count: Set(0),

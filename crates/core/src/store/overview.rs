@@ -1,11 +1,17 @@
 //! Counts over an org, for its front page.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, JsonValue as Json, QueryFilter,
+    QuerySelect,
+};
 
 use super::{Store, StoreError};
 use crate::{
     connection::{ConnectionStatus, Health},
     entities::{connection, job},
+    health::shown::{in_want, shown_health},
     ids::OrgId,
     job::{JobState, Queue},
 };
@@ -45,7 +51,7 @@ impl Store {
         Ok(rows.await?)
     }
 
-    /// Connections of the org by status and health.
+    /// Connections of the org by status and the health that is shown.
     ///
     /// # Errors
     /// The database.
@@ -54,15 +60,32 @@ impl Store {
         org: OrgId,
     ) -> Result<Vec<(ConnectionStatus, Health, i64)>, StoreError> {
         use connection::Column;
-        let rows = connection::Entity::find()
+        let mut groups: BTreeMap<(ConnectionStatus, Health), i64> = BTreeMap::new();
+        // What was refused and what is switched off are few different texts.
+        let rows: Vec<(ConnectionStatus, Health, Json, Json, i64)> = connection::Entity::find()
             .select_only()
-            .columns([Column::Status, Column::Health])
+            .columns([
+                Column::Status,
+                Column::Health,
+                Column::CapabilitiesRefused,
+                Column::CapabilitiesOff,
+            ])
             .column_as(Column::Id.count(), "connections")
             .filter(Column::OrgId.eq(org))
             .group_by(Column::Status)
             .group_by(Column::Health)
+            .group_by(Column::CapabilitiesRefused)
+            .group_by(Column::CapabilitiesOff)
             .into_tuple()
-            .all(self.db());
-        Ok(rows.await?)
+            .all(self.db())
+            .await?;
+        for (status, checked, refused, off, count) in rows {
+            let shown = shown_health(checked, &in_want(&refused, &off));
+            *groups.entry((status, shown)).or_default() += count;
+        }
+        let counts = groups.into_iter();
+        Ok(counts
+            .map(|((status, health), count)| (status, health, count))
+            .collect())
     }
 }

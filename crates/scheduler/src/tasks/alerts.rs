@@ -1,12 +1,13 @@
 //! Raises alerts on what is wrong, resolves those whose cause is gone, and forgets those that
 //! have been over for as long as the activity log is kept. It looks at the tables that tell
-//! of what is wrong, so nothing that failed can be missed.
+//! of what is wrong, so nothing that failed can be missed; from when on that is an alert, each
+//! org says itself. Who watches an org's stream is told to look.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use patchbay_core::{alerts::Limits, store::alerts::AlertWalk};
+use patchbay_core::{hints::Signal, store::alerts::AlertWalk};
 
 use super::{Duty, DutyError};
 use crate::SchedulerDeps;
@@ -40,14 +41,24 @@ impl Duty for Alerts {
 
     async fn run(&mut self) -> Result<u64, DutyError> {
         let store = &self.deps.store;
-        let changed = store
-            .look_for_alerts(&mut self.walk, Limits::default())
-            .await?;
+        let changed = store.look_for_alerts(&mut self.walk).await?;
+        let signals: Vec<Signal> = changed
+            .iter()
+            .map(|changed| Signal::Alert {
+                org: changed.org,
+                alert: changed.alert,
+            })
+            .collect();
+        if !signals.is_empty()
+            && let Err(away) = self.deps.hints.signal_all(&signals).await
+        {
+            tracing::debug!(%away, "watchers of alerts see them by the clock");
+        }
         let kept =
             TimeDelta::from_std(self.deps.retention.events).unwrap_or(TimeDelta::days(36_500));
         let forgotten = store
             .prune_alerts(self.deps.clock.now() - kept, FORGOTTEN)
             .await?;
-        Ok(changed + forgotten)
+        Ok(changed.len() as u64 + forgotten)
     }
 }

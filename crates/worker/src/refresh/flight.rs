@@ -25,7 +25,9 @@ use patchbay_providers::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Fresh, Outcome, RefreshCounts, RefreshError, open, present};
+use super::{
+    Fresh, Outcome, RefreshCounts, RefreshError, narrowed::Narrowed, open, present,
+};
 use crate::{context::Context, jobs::opening::vault_error};
 
 /// Longest a token endpoint may take.
@@ -190,6 +192,7 @@ impl Turn<'_> {
                 total: TOKEN_CALL,
                 ..Limits::default()
             },
+            exempt: false,
         }
     }
 
@@ -250,7 +253,11 @@ impl Turn<'_> {
         let Ok((place, client)) = self.place(row).await else {
             return;
         };
-        if let Err(error) = oauth::revoke(&self.call(&place, &client), secret).await {
+        let call = TokenCall {
+            exempt: true,
+            ..self.call(&place, &client)
+        };
+        if let Err(error) = oauth::revoke(&call, secret).await {
             tracing::warn!(error = %error.error(), "a token that came too late was not revoked");
         }
     }
@@ -263,6 +270,8 @@ impl Turn<'_> {
     ) -> Result<Option<i64>, RefreshError> {
         let (ctx, subject) = (self.ctx, self.subject);
         let tx = ctx.store.begin().await.map_err(job)?;
+        let narrowed = Narrowed::hold(ctx, &tx, subject, row, granted);
+        let narrowed = narrowed.await.map_err(job)?;
         let sealed = ctx
             .vault
             .close_credential(
@@ -288,6 +297,9 @@ impl Turn<'_> {
             .commit_refresh(&tx, self.lease, new)
             .await
             .map_err(job)?;
+        if let (Some(narrowed), Some(_)) = (narrowed, version) {
+            narrowed.note(ctx, &tx).await.map_err(job)?;
+        }
         tx.commit()
             .await
             .map_err(|error| job(StoreError::from(error)))?;
@@ -300,6 +312,11 @@ impl Turn<'_> {
             TokenError::Misconfigured(error) => {
                 self.counts.misconfigured.add(1);
                 self.put_off(row, later(error, Some(MISCONFIGURED))).await
+            }
+            TokenError::Later { error, .. } if error.paused => {
+                self.counts.postponed.add(1);
+                let held = RefreshError::Held(error.into_job_error(self.ctx.clock.now(), None));
+                self.put_off(row, held).await
             }
             TokenError::Later { error, after } => {
                 self.counts.postponed.add(1);

@@ -8,6 +8,7 @@
 
 mod counts;
 mod flight;
+mod narrowed;
 
 use std::{
     collections::HashMap,
@@ -69,6 +70,8 @@ pub enum RefreshError {
         /// The provider asked for this pause.
         after: Option<Duration>,
     },
+    /// The provider's host is left alone for now and was not asked: what to do meanwhile.
+    Held(JobError),
     /// The job that waits cannot go on: settings, keyring, database.
     Job(JobError),
 }
@@ -106,7 +109,7 @@ impl From<RefreshError> for JobError {
                 next: Next::Retry { after },
                 failure,
             },
-            RefreshError::Job(error) => error,
+            RefreshError::Held(error) | RefreshError::Job(error) => error,
         }
     }
 }
@@ -157,7 +160,9 @@ impl Refresher {
         }
         match self.renew(ctx, connection, row.id, row.version).await {
             // What still works is used while the provider cannot renew it.
-            Err(RefreshError::Later { .. } | RefreshError::NotRefreshable)
+            Err(
+                RefreshError::Later { .. } | RefreshError::Held(_) | RefreshError::NotRefreshable,
+            )
                 if row.expires_at.is_some_and(|end| end > now) =>
             {
                 open(ctx, row).await

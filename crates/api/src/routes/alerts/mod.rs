@@ -1,6 +1,7 @@
 //! Alerts: what they are, one, and the list. What people do with them is in [`people`].
 
 pub mod channels;
+pub mod limits;
 pub mod people;
 
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ pub struct AlertView {
     first_seen: DateTime<Utc>,
     /// When it was last seen, to the minute.
     last_seen: DateTime<Utc>,
-    /// Times that it was opened again within half an hour after it was resolved.
+    /// Times that it was opened again within the quiet period after it was resolved.
     flaps: i32,
     /// When a person took notice.
     acknowledged_at: Option<DateTime<Utc>>,

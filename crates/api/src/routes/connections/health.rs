@@ -164,7 +164,7 @@ pub async fn read(
         .map(|provider| provider.manifest());
     let impact = manifest.map(|manifest| manifest.impact.as_str());
     Ok(Json(ConnectionHealth {
-        health: row.health,
+        health: row.shown_health(),
         window: window.name(),
         from: picture.from,
         to: picture.to,

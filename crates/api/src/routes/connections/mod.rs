@@ -63,6 +63,8 @@ pub struct ConnectionView {
     #[schema(schema_with = schemas::health)]
     health: Health,
     /// The provider's own id of the account, once a test told it.
+    /// Why it is degraded or failing, and what to do; null otherwise.
+    health_reason: Option<FailureView>,
     account_key: Option<String>,
     /// The account's name.
     account_name: Option<String>,
@@ -100,11 +102,12 @@ impl From<connection::Model> for ConnectionView {
         Self {
             capabilities_off: capabilities_off(&row),
             id: row.id,
+            health: row.shown_health(),
+            health_reason: row.health_reason().map(Into::into),
             provider: row.provider,
             name: row.name,
             config: row.config,
             status: row.status,
-            health: row.health,
             account_key: row.account_key,
             account_name: row.account_name,
             error_count: row.error_count,

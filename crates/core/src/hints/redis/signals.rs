@@ -19,12 +19,13 @@ use uuid::Uuid;
 use super::link::ANSWER_WITHIN;
 use crate::{
     hints::{SIGNALS_KEPT, Signal},
-    ids::{ConnectionId, JobId, OrgId},
+    ids::{AlertId, ConnectionId, JobId, OrgId},
 };
 
 const BYTES: usize = 33;
 const JOB: u8 = b'j';
 const CONNECTION: u8 = b'c';
+const ALERT: u8 = b'a';
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -126,6 +127,7 @@ pub(super) fn encode(signals: &[Signal]) -> Vec<u8> {
         let (what, org, id) = match signal {
             Signal::Job { org, job } => (JOB, org, job.0),
             Signal::Connection { org, connection } => (CONNECTION, org, connection.0),
+            Signal::Alert { org, alert } => (ALERT, org, alert.0),
         };
         bytes.push(what);
         bytes.extend_from_slice(org.0.as_bytes());
@@ -148,6 +150,10 @@ pub(super) fn decode(bytes: &[u8]) -> impl Iterator<Item = Signal> + '_ {
                 org,
                 connection: ConnectionId(id),
             }),
+            ALERT => Some(Signal::Alert {
+                org,
+                alert: AlertId(id),
+            }),
             _ => None,
         }
     })
@@ -168,6 +174,10 @@ mod tests {
             Signal::Connection {
                 org,
                 connection: ConnectionId(Uuid::from_u128(2)),
+            },
+            Signal::Alert {
+                org,
+                alert: AlertId(Uuid::from_u128(3)),
             },
         ];
         let mut bytes = encode(&signals);

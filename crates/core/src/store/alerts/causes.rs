@@ -6,9 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::super::{Store, StoreError};
+use super::{
+    super::{Store, StoreError},
+    limits::{Patience, failed_enough},
+};
 use crate::{
-    alerts::AlertKind,
+    alerts::{AlertKind, BOUNDS},
     connection::ConnectionStatus,
     ids::{ConnectionId, OrgId},
     job::Queue,
@@ -20,7 +23,7 @@ const LOOKED_THROUGH: u32 = 1_000;
 const LATE_COUNTED: u32 = 10_000;
 
 /// Said as the index `connections_wrong` says it, so that the planner knows it again.
-const WRONG: &str = "(status in ('error', 'expired') or (status = 'active' and (health = 'failing' or error_count >= 3)))";
+const WRONG: &str = "(c.status in ('error', 'expired') or (c.status = 'active' and (c.health = 'failing' or c.error_count >= 1)))";
 /// Said as the index `jobs_dead_causes` says it.
 const DEAD: &str = "state in ('failed', 'quarantined') and discarded_at is null";
 
@@ -74,7 +77,8 @@ struct OrgCount {
 }
 
 impl Store {
-    /// Connections that are in error, expired or failing, by id, after `after`.
+    /// Connections that are in error, expired, or have failed as often as their org allows, by
+    /// id, after `after`.
     ///
     /// # Errors
     /// The database.
@@ -85,8 +89,11 @@ impl Store {
     ) -> Result<(Vec<Cause>, Option<ConnectionId>), StoreError> {
         let after = after.unwrap_or(ConnectionId(Uuid::nil()));
         let sql = format!(
-            "select id, org_id, status, error_count from connections
-             where {WRONG} and id > $1 order by id limit {limit}"
+            "select c.id, c.org_id, c.status, c.error_count from connections c
+             left join alert_limits l on l.org_id = c.org_id
+             where {WRONG} and c.id > $1 and (c.status <> 'active' or {enough})
+             order by c.id limit {limit}",
+            enough = failed_enough()
         );
         let rows = WrongConnection::find_by_statement(self.asked(&sql, [after.into()]))
             .all(self.db())
@@ -154,21 +161,24 @@ impl Store {
         Ok(Some((cause, place)))
     }
 
-    /// Orgs with schedules whose tick has waited for longer than `behind`.
+    /// Orgs with schedules whose tick has waited for longer than the org allows.
     ///
     /// # Errors
     /// The database.
     pub(super) async fn orgs_with_late_schedules(
         &self,
         now: DateTime<Utc>,
-        behind: Duration,
     ) -> Result<Vec<Cause>, StoreError> {
         let sql = format!(
-            "select org_id, count(*) as seen from (select org_id from schedules
-             where paused_at is null and next_at is not null and next_at < $1
-             order by next_at limit {LATE_COUNTED}) late group by org_id"
+            "select late.org_id, count(*) as seen from (select org_id, next_at from schedules
+             where paused_at is null and next_at is not null and next_at < $2
+             order by next_at limit {LATE_COUNTED}) late
+             left join alert_limits l on l.org_id = late.org_id
+             where late.next_at < {too_long_ago} group by late.org_id",
+            too_long_ago = self.too_long_ago("$1", Patience::Schedules)
         );
-        let rows = OrgCount::find_by_statement(self.asked(&sql, [before(now, behind).into()]))
+        let values = [now.into(), before(now, BOUNDS.shortest).into()];
+        let rows = OrgCount::find_by_statement(self.asked(&sql, values))
             .all(self.db())
             .await?;
         let causes = rows.iter().map(|row| Cause {
@@ -180,17 +190,15 @@ impl Store {
         Ok(causes.collect())
     }
 
-    /// Orgs with a job that has been due for longer than `age`: a step through the indexes
-    /// of due jobs for each org that has any, not for each job.
+    /// Orgs with a job that has been due for longer than the org allows: a step through the
+    /// indexes of due jobs for each org that has any, not for each job.
     ///
     /// # Errors
     /// The database.
     pub(super) async fn orgs_with_old_jobs(
         &self,
         now: DateTime<Utc>,
-        age: Duration,
     ) -> Result<Vec<Cause>, StoreError> {
-        let due_before = before(now, age);
         let mut orgs = BTreeSet::new();
         for queue in Queue::ALL {
             for lane in ["lane is null", "lane is not null"] {
@@ -202,19 +210,21 @@ impl Store {
                          select (select j.turn from jobs j where {of} and j.turn > turns.turn
                                  order by j.turn limit 1)
                          from turns where turns.turn is not null)
-                     select turn from turns where turn is not null and exists (
+                     select turn from turns left join alert_limits l on l.org_id = turns.turn
+                     where turn is not null and exists (
                          select 1 from (select run_at from jobs j
                                         where {of} and j.turn = turns.turn
                                         order by {order} limit {LOOKED_THROUGH}) waiting
-                         where run_at < $1)",
+                         where run_at < {too_long_ago})",
                     order = match lane {
                         "lane is null" => "j.run_at",
                         _ => "j.lane, j.id",
                     },
+                    too_long_ago = self.too_long_ago("$1", Patience::Queues)
                 );
                 let rows = self
                     .db()
-                    .query_all_raw(self.asked(&sql, [due_before.into()]))
+                    .query_all_raw(self.asked(&sql, [now.into()]))
                     .await?;
                 for row in rows {
                     orgs.insert(row.try_get::<OrgId>("", "turn")?);
@@ -231,8 +241,8 @@ impl Store {
         Ok(causes.collect())
     }
 
-    /// Whether the cause of an open alert of this kind, `a`, is gone, as SQL; `$2` is the
-    /// moment before which what waits has waited too long.
+    /// Whether the cause of an open alert of this kind, `a`, is gone, as SQL; `l` are the
+    /// limits of its org, if it has set any, and `$2` the present where time matters.
     pub(super) fn gone(&self, kind: AlertKind) -> String {
         let connection = |condition: &str| {
             format!(
@@ -241,7 +251,7 @@ impl Store {
         };
         match kind {
             AlertKind::ConnectionFailing => {
-                connection("c.status = 'active' and (c.health = 'failing' or c.error_count >= 3)")
+                connection(&format!("c.status = 'active' and {}", failed_enough()))
             }
             AlertKind::CredentialRefused => connection("c.status = 'error'"),
             AlertKind::ConsentExpired => connection("c.status = 'expired'"),
@@ -253,17 +263,20 @@ impl Store {
                      and {of} = coalesce(a.connection_id, {nil}))"
                 )
             }
-            AlertKind::SchedulesLate => "not exists (select 1 from schedules s
-                 where s.org_id = a.org_id and s.paused_at is null and s.next_at < $2)"
-                .to_owned(),
+            AlertKind::SchedulesLate => format!(
+                "not exists (select 1 from schedules s
+                 where s.org_id = a.org_id and s.paused_at is null and s.next_at < {})",
+                self.too_long_ago("$2", Patience::Schedules)
+            ),
             AlertKind::QueueOld => {
                 let queues = Queue::ALL
                     .map(|queue| format!("'{}'", queue.name()))
                     .join(", ");
+                let too_long_ago = self.too_long_ago("$2", Patience::Queues);
                 let none = |lane: &str| {
                     format!(
                         "not exists (select 1 from jobs where state = 'queued' and {lane}
-                         and queue in ({queues}) and turn = a.org_id and run_at < $2)"
+                         and queue in ({queues}) and turn = a.org_id and run_at < {too_long_ago})"
                     )
                 };
                 format!("{} and {}", none("lane is null"), none("lane is not null"))

@@ -8,8 +8,8 @@ use super::{
     causes::{Cause, DeadPlace},
 };
 use crate::{
-    alerts::{AlertKind, Limits},
-    ids::ConnectionId,
+    alerts::AlertKind,
+    ids::{AlertId, ConnectionId, OrgId},
 };
 
 /// Causes of one kind that are looked at together.
@@ -24,49 +24,57 @@ pub struct AlertWalk {
     dead: DeadPlace,
 }
 
+/// An alert that was raised or resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedAlert {
+    /// Whose.
+    pub org: OrgId,
+    /// Which.
+    pub alert: AlertId,
+}
+
 impl Store {
-    /// Raises what is wrong and resolves what is over; says how many alerts that changed.
-    /// Any number of schedulers do it at once.
+    /// Raises what is wrong and resolves what is over; says which alerts that changed. Any
+    /// number of schedulers do it at once.
     ///
     /// # Errors
     /// The database. What was done stays done.
     pub async fn look_for_alerts(
         &self,
         walk: &mut AlertWalk,
-        limits: Limits,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
         let now = self.jobs().now().await?;
         // What is over first: a cause that turned into another is one alert then, not two.
-        let mut changed = 0;
+        let mut changed = Vec::new();
         for kind in AlertKind::iter() {
             for _ in 0..PAGES {
-                let resolved = self.resolve_alerts(kind, limits, now, PAGE).await?;
-                changed += resolved;
-                if resolved < u64::from(PAGE) {
+                let resolved = self.resolve_alerts(kind, now, PAGE).await?;
+                let is_last = is_less_than_a_page(resolved.len());
+                changed.extend(resolved);
+                if is_last {
                     break;
                 }
             }
         }
-        changed += self.look_at_connections(walk, limits, now).await?;
-        changed += self.look_at_dead_jobs(walk, limits, now).await?;
-        let late = self.orgs_with_late_schedules(now, limits.schedule_lag);
-        changed += self.raise_in_pages(&late.await?, limits, now).await?;
-        let old = self.orgs_with_old_jobs(now, limits.queue_age);
-        changed += self.raise_in_pages(&old.await?, limits, now).await?;
+        changed.extend(self.look_at_connections(walk, now).await?);
+        changed.extend(self.look_at_dead_jobs(walk, now).await?);
+        let late = self.orgs_with_late_schedules(now).await?;
+        changed.extend(self.raise_in_pages(&late, now).await?);
+        let old = self.orgs_with_old_jobs(now).await?;
+        changed.extend(self.raise_in_pages(&old, now).await?);
         Ok(changed)
     }
 
     async fn look_at_connections(
         &self,
         walk: &mut AlertWalk,
-        limits: Limits,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let mut raised = 0;
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
+        let mut raised = Vec::new();
         for _ in 0..PAGES {
             let (causes, last) = self.wrong_connections(walk.connection, PAGE).await?;
-            raised += self.raise_alerts(&causes, limits, now).await?;
-            let is_last = u32::try_from(causes.len()).is_ok_and(|found| found < PAGE);
+            raised.extend(self.raise_alerts(&causes, now).await?);
+            let is_last = is_less_than_a_page(causes.len());
             walk.connection = if is_last { None } else { last };
             if is_last {
                 break;
@@ -78,9 +86,8 @@ impl Store {
     async fn look_at_dead_jobs(
         &self,
         walk: &mut AlertWalk,
-        limits: Limits,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
         let mut causes = Vec::new();
         for _ in 0..PAGE * PAGES {
             match self.next_dead(walk.dead).await? {
@@ -94,19 +101,22 @@ impl Store {
                 }
             }
         }
-        self.raise_in_pages(&causes, limits, now).await
+        self.raise_in_pages(&causes, now).await
     }
 
     async fn raise_in_pages(
         &self,
         causes: &[Cause],
-        limits: Limits,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
-        let mut raised = 0;
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
+        let mut raised = Vec::new();
         for page in causes.chunks(usize::try_from(PAGE).unwrap_or(1)) {
-            raised += self.raise_alerts(page, limits, now).await?;
+            raised.extend(self.raise_alerts(page, now).await?);
         }
         Ok(raised)
     }
+}
+
+fn is_less_than_a_page(rows: usize) -> bool {
+    u32::try_from(rows).is_ok_and(|rows| rows < PAGE)
 }

@@ -9,10 +9,12 @@
 
 mod causes;
 mod channels;
+mod limits;
 mod look;
 mod read;
 mod reconcile;
 
 pub use channels::{CHANNELS_OF_AN_ORG, SEND_EMAIL};
-pub use look::AlertWalk;
+pub use limits::SetLimits;
+pub use look::{AlertWalk, ChangedAlert};
 pub use read::{AlertFilter, AlertPlace};

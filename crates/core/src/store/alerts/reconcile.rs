@@ -12,9 +12,10 @@ use serde_json::json;
 use super::{
     super::{Store, StoreError, events::NewEvent},
     causes::{Cause, before},
+    look::ChangedAlert,
 };
 use crate::{
-    alerts::{AlertKind, Limits},
+    alerts::AlertKind,
     entities::alert::{Column, Entity, Model},
     events::EventKind,
     ids::{AlertId, OrgId},
@@ -24,28 +25,26 @@ use crate::{
 const SEEN_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 impl Store {
-    /// Raises what has no open alert, and notes what is seen again. Says how many alerts
-    /// were raised or opened again. What another scheduler did first is not done twice.
+    /// Raises what has no open alert, and notes what is seen again. Says which alerts were
+    /// raised or opened again. What another scheduler did first is not done twice.
     ///
     /// # Errors
     /// The database.
     pub(super) async fn raise_alerts(
         &self,
         causes: &[Cause],
-        limits: Limits,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
         let known = self.open_alerts_of(causes).await?;
-        let mut raised = 0;
+        let mut raised = Vec::new();
         for cause in causes {
             let key = cause.kind.cause_key(cause.connection);
             if let Some(alert) = known.get(&(cause.org, key.clone())) {
                 self.see_again(alert, cause, now).await?;
                 continue;
             }
-            match self.raise_alert(cause, &key, limits, now).await {
-                Ok(true) => raised += 1,
-                Ok(false) => {}
+            match self.raise_alert(cause, &key, now).await {
+                Ok(alert) => raised.extend(alert),
                 // Another scheduler was first in between.
                 Err(error) if error.is_a_twin() => {}
                 Err(error) => return Err(error),
@@ -54,28 +53,27 @@ impl Store {
         Ok(raised)
     }
 
-    /// Resolves alerts of a kind whose cause is gone, at most `limit`; says how many.
+    /// Resolves alerts of a kind whose cause is gone, at most `limit`; says which.
     ///
     /// # Errors
     /// The database.
     pub(super) async fn resolve_alerts(
         &self,
         kind: AlertKind,
-        limits: Limits,
         now: DateTime<Utc>,
         limit: u32,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<ChangedAlert>, StoreError> {
         let mut values: Vec<Value> = vec![kind.name().into()];
         match kind {
-            AlertKind::SchedulesLate => values.push(before(now, limits.schedule_lag).into()),
-            AlertKind::QueueOld => values.push(before(now, limits.queue_age).into()),
+            AlertKind::SchedulesLate | AlertKind::QueueOld => values.push(now.into()),
             AlertKind::ConnectionFailing
             | AlertKind::CredentialRefused
             | AlertKind::ConsentExpired
             | AlertKind::DeadJobs => {}
         }
         let sql = format!(
-            "select a.* from alerts a where a.resolved_at is null and a.kind = $1 and {}
+            "select a.* from alerts a left join alert_limits l on l.org_id = a.org_id
+             where a.resolved_at is null and a.kind = $1 and {}
              order by a.id limit {limit}",
             self.gone(kind)
         );
@@ -83,7 +81,7 @@ impl Store {
             .from_raw_sql(self.asked(&sql, values))
             .all(self.db())
             .await?;
-        let mut resolved = 0;
+        let mut resolved = Vec::new();
         for alert in gone {
             let tx = self.begin().await?;
             let done = Entity::update_many()
@@ -95,7 +93,7 @@ impl Store {
             if done.rows_affected == 1 {
                 self.record_alert_event(&tx, &alert, EventKind::AlertResolved, "system")
                     .await?;
-                resolved += 1;
+                resolved.push(changed(&alert));
             }
             tx.commit().await?;
         }
@@ -166,10 +164,10 @@ impl Store {
         &self,
         cause: &Cause,
         key: &str,
-        limits: Limits,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<ChangedAlert>, StoreError> {
         let tx = self.begin().await?;
+        let limits = self.limits_in_force(&tx, cause.org).await?;
         let over = Entity::find()
             .filter(Column::OrgId.eq(cause.org))
             .filter(Column::CauseKey.eq(key))
@@ -182,13 +180,13 @@ impl Store {
             None => self.insert_alert(&tx, cause, key, now).await?,
         };
         let Some(alert) = raised else {
-            return Ok(false);
+            return Ok(None);
         };
         self.record_alert_event(&tx, &alert, EventKind::AlertRaised, "system")
             .await?;
         self.tell_channels(&tx, &alert, limits, now).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(changed(&alert)))
     }
 
     async fn insert_alert(
@@ -253,6 +251,13 @@ impl Store {
         }
         self.record_event(tx, event).await?;
         Ok(())
+    }
+}
+
+fn changed(alert: &Model) -> ChangedAlert {
+    ChangedAlert {
+        org: alert.org_id,
+        alert: alert.id,
     }
 }
 

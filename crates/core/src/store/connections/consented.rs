@@ -4,10 +4,11 @@
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
 };
+use serde_json::json;
 
 use super::is_unique_violation;
 use crate::{
-    connection::{ConnectionStatus, Health},
+    connection::{ConnectionStatus, Shortfall},
     entities::connection,
     failure::Failure,
     ids::OrgId,
@@ -60,15 +61,18 @@ impl Store {
         }
     }
 
-    /// A connection works, but its account granted less than was asked for. The caller holds
-    /// the row.
+    /// A connection works, but its account granted less than was asked for, or took some of it
+    /// back: these capabilities do not work, each for want of its scopes. It is shown as
+    /// degraded until they are granted or switched off, whatever its checks say. The caller
+    /// holds the row.
     ///
     /// # Errors
     /// The database.
-    pub async fn note_shortfall(
+    pub async fn refuse_capabilities(
         &self,
         tx: &DatabaseTransaction,
         row: &connection::Model,
+        refused: &Shortfall,
         failure: &Failure,
     ) -> Result<connection::Model, StoreError> {
         let stored = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
@@ -76,7 +80,7 @@ impl Store {
             why: error.to_string(),
         })?;
         let change = connection::ActiveModel {
-            health: Set(Health::Degraded),
+            capabilities_refused: Set(json!(refused)),
             last_error: Set(Some(stored)),
             last_error_at: Set(Some(self.clock().now())),
             ..Default::default()

@@ -3,7 +3,7 @@
 //! its records and cursors. Two accounts never share one.
 
 use patchbay_core::{
-    connection::ConnectionStatus,
+    connection::{ConnectionStatus, Shortfall},
     entities::connection,
     failure::{Failure, FailureKind},
     hints::Signal,
@@ -107,14 +107,17 @@ async fn attempt(
             &consent.requested_by,
         )
         .await?;
-    if let Some(missing) = &missing {
+    if let Some((refused, words)) = &missing {
         let failure = Failure::new(
             FailureKind::Scope,
-            missing.clone(),
-            "Connect again and grant the rest, or leave it if it is not needed.",
+            words.clone(),
+            "Connect again and grant the rest, or switch off what is not needed.",
         );
-        ctx.store.note_shortfall(&tx, &updated, &failure).await?;
+        ctx.store
+            .refuse_capabilities(&tx, &updated, refused, &failure)
+            .await?;
     }
+    let missing = missing.map(|(_, words)| words);
     let released = if updated.status == ConnectionStatus::Active {
         ctx.store.jobs().unpark(&tx, row.id).await?
     } else {
@@ -208,8 +211,8 @@ async fn store_grant(
     Ok(())
 }
 
-/// Which capabilities were asked for and not granted, in words.
-fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<String> {
+/// Which capabilities were asked for and not granted, also in words.
+fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<(Shortfall, String)> {
     let manifest = exchange.provider.manifest();
     let asked: Vec<&str> = match &exchange.consent.scopes {
         Value::Array(scopes) => scopes.iter().filter_map(Value::as_str).collect(),
@@ -222,12 +225,12 @@ fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<String> {
     if refused.is_empty() {
         return None;
     }
-    let lost: Vec<&str> = manifest
-        .shortfall(granted)
-        .into_iter()
-        .filter(|(_, scopes)| scopes.iter().any(|scope| refused.contains(&scope.as_str())))
-        .filter_map(|(key, _)| {
-            let capability = manifest.capabilities.iter().find(|it| it.key == key)?;
+    let mut shortfall = manifest.shortfall(granted);
+    shortfall.retain(|_, scopes| scopes.iter().any(|scope| refused.contains(&scope.as_str())));
+    let lost: Vec<&str> = shortfall
+        .keys()
+        .filter_map(|key| {
+            let capability = manifest.capabilities.iter().find(|it| it.key == *key)?;
             Some(capability.label.as_str())
         })
         .collect();
@@ -236,10 +239,8 @@ fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<String> {
     } else {
         format!(", so this does not work: {}", lost.join(", "))
     };
-    Some(format!(
-        "The account did not grant {}{lost}.",
-        refused.join(", ")
-    ))
+    let words = format!("The account did not grant {}{lost}.", refused.join(", "));
+    Some((shortfall, words))
 }
 
 fn other_account(
