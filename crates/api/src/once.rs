@@ -12,7 +12,7 @@ use crate::{
     access::Caller,
     extract::Once,
     problem::{Kind, Problem},
-    state::Api,
+    state::{Announcement, Api},
 };
 
 /// The header, for the OpenAPI document.
@@ -56,6 +56,56 @@ impl Made {
             Self::Consent(_) | Self::Schedule(_) | Self::Told(_) => Vec::new(),
         }
     }
+}
+
+/// A request that is done at most once.
+#[derive(Debug)]
+pub enum Turn<'a> {
+    /// The work is to be done.
+    First(Work<'a>),
+    /// It was done before, and made this.
+    Again(Made),
+}
+
+/// Work to be done in one transaction. Without its [`end`](Work::end) nothing of it stays.
+#[derive(Debug)]
+pub struct Work<'a> {
+    /// Its transaction.
+    pub tx: DatabaseTransaction,
+    /// Whom to tell, once it is committed.
+    pub announcement: Announcement,
+    api: &'a Api,
+    caller: &'a Caller,
+    once: &'a Once,
+}
+
+impl Work<'_> {
+    /// Says what the work made, commits, and tells whom it concerns.
+    pub async fn end(self, done: Made) -> Result<Made, Problem> {
+        made(self.api, &self.tx, self.caller, self.once, &done).await?;
+        self.tx.commit().await?;
+        self.api.announce(self.announcement);
+        Ok(done)
+    }
+}
+
+/// Begins what a request asks for, unless it was done before.
+pub async fn begin<'a>(
+    api: &'a Api,
+    caller: &'a Caller,
+    once: &'a Once,
+) -> Result<Turn<'a>, Problem> {
+    let tx = api.store.begin().await?;
+    Ok(match take(api, &tx, caller, once).await? {
+        Some(made) => Turn::Again(made),
+        None => Turn::First(Work {
+            tx,
+            announcement: Announcement::default(),
+            api,
+            caller,
+            once,
+        }),
+    })
 }
 
 /// Takes the key. `None`: do the work, then say [`made`]. `Some`: it was done before.

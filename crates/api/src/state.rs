@@ -6,15 +6,17 @@ use axum::body::Bytes;
 use patchbay_core::{
     entities::job,
     hints::{Hints, HintsAway, Signal},
-    ids::{ConnectionId, JobId, OrgId},
-    job::{Enqueued, JobState, Queue},
+    ids::{AlertId, ConnectionId, JobId, OrgId},
+    job::{Enqueued, JobState, NewJob, Queue},
+    outbound::AddressPolicy,
     store::{Store, jobs::Due},
     vault::SealingPublicKey,
 };
 use patchbay_providers::Registry;
+use sea_orm::DatabaseTransaction;
 use tokio_util::sync::CancellationToken;
 
-use crate::{consent_settings::ConsentSettings, progress::hub::Hub};
+use crate::{consent_settings::ConsentSettings, problem::Problem, progress::hub::Hub};
 
 /// What an API process is given. No key that opens a credential is among it.
 #[derive(Debug, Clone)]
@@ -29,6 +31,9 @@ pub struct ApiDeps {
     pub providers: Arc<Registry>,
     /// What consents need of the settings.
     pub consent: Arc<ConsentSettings>,
+    /// Where workers may send. Nothing is sent from here: an address that leads inside is
+    /// refused when it is given.
+    pub addresses: AddressPolicy,
 }
 
 /// The state of the router. Cheap to clone.
@@ -40,6 +45,7 @@ pub struct Api {
     pub(crate) hub: Hub,
     pub(crate) providers: Arc<Registry>,
     pub(crate) consent: Arc<ConsentSettings>,
+    pub(crate) addresses: Arc<AddressPolicy>,
     /// The OpenAPI document as it is served.
     pub(crate) document: Bytes,
     /// Ends progress streams and waits when the process stops.
@@ -51,7 +57,12 @@ const HINT_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Api {
     pub(crate) fn new(deps: ApiDeps, document: Bytes, shutdown: CancellationToken) -> Self {
-        let hub = Hub::start(deps.store.clone(), Arc::clone(&deps.hints), &shutdown);
+        let hub = Hub::start(
+            deps.store.clone(),
+            Arc::clone(&deps.hints),
+            Arc::clone(&deps.providers),
+            &shutdown,
+        );
         Self {
             store: deps.store,
             hints: deps.hints,
@@ -59,8 +70,21 @@ impl Api {
             hub,
             providers: deps.providers,
             consent: deps.consent,
+            addresses: Arc::new(deps.addresses),
             document,
             shutdown,
+        }
+    }
+
+    /// Enqueues one job.
+    pub(crate) async fn enqueue_one(
+        &self,
+        tx: &DatabaseTransaction,
+        new: NewJob,
+    ) -> Result<job::Model, Problem> {
+        match self.store.jobs().enqueue(tx, vec![new]).await?.pop() {
+            Some(enqueued) => Ok(enqueued.into_job()),
+            None => Err(Problem::internal(&"an enqueue of one job gave no answer")),
         }
     }
 
@@ -127,6 +151,11 @@ impl Announcement {
     /// The watchers of a connection may look.
     pub(crate) fn connection(&mut self, org: OrgId, connection: ConnectionId) {
         self.signals.push(Signal::Connection { org, connection });
+    }
+
+    /// The watchers of an alert may look.
+    pub(crate) fn alert(&mut self, org: OrgId, alert: AlertId) {
+        self.signals.push(Signal::Alert { org, alert });
     }
 
     /// Jobs of a queue are due again.

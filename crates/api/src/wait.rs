@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use patchbay_core::{
     ids::{JobId, OrgId},
     store::job_reads::JobPicture,
@@ -80,6 +84,19 @@ impl Wait {
     pub async fn for_ids(self, api: &Api, org: OrgId, ids: &[JobId]) -> Result<Waited, Problem> {
         let jobs = api.store.jobs_by_id(api.store.db(), org, ids).await?;
         Ok(self.for_jobs(api, jobs).await)
+    }
+
+    /// The first of these jobs, as an answer.
+    ///
+    /// # Errors
+    /// There is none, or the database.
+    pub async fn answer(self, api: &Api, org: OrgId, ids: &[JobId]) -> Result<Response, Problem> {
+        let waited = self.for_ids(api, org, ids).await?;
+        let status = waited.status();
+        match waited.views.into_iter().next() {
+            Some(job) => Ok((status, Json(job)).into_response()),
+            None => Err(Problem::not_found("job")),
+        }
     }
 
     /// Waits for the end of all jobs, or until the time is over or the process stops.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::{ConnectionId, ConsentId, CredentialId};
+use crate::ids::{AlertChannelId, ConnectionId, ConsentId, CredentialId};
 
 /// Arguments of `connection_test`: tries a candidate; if it works it becomes current.
 /// A new credential is in the job's sealed arguments; without one the present
@@ -15,6 +15,10 @@ use crate::ids::{ConnectionId, ConsentId, CredentialId};
 pub struct ConnectionTestArgs {
     /// The config to try.
     pub config: Value,
+    /// The connection was disconnected when this was asked for: if the credential opens its
+    /// account, it comes back with its records and cursors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revives: bool,
 }
 
 /// Arguments of `action`.
@@ -45,6 +49,26 @@ pub struct OauthClientSetArgs {
     pub provider: String,
     /// The client's id at the provider.
     pub client_id: String,
+}
+
+/// Arguments of `alert_webhook_set`. The secret is sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertWebhookSetArgs {
+    /// The channel that signs with it.
+    pub channel: AlertChannelId,
+}
+
+/// Arguments of `alert_delivery`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertDeliveryArgs {
+    /// Where to.
+    pub channel: AlertChannelId,
+    /// A person asked for it: it is sent also to a receiver that wanted no more.
+    pub test: bool,
+    /// What is sent, the same in every attempt.
+    pub message: Value,
 }
 
 /// Arguments of `health_check`.

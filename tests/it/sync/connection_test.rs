@@ -12,6 +12,8 @@ use patchbay_sandbox::{
 };
 use patchbay_worker::jobs;
 
+use serde_json::Value;
+
 use super::{
     desk::{Desk, NEIGHBOURS_TOKEN, TOKEN},
     on_both_databases,
@@ -27,6 +29,8 @@ on_both_databases!(
     a_token_of_another_account_is_refused_and_changes_nothing,
     a_test_of_a_token_in_force_that_is_refused_breaks_the_connection,
     a_disconnect_empties_the_credential_and_keeps_the_records,
+    a_token_of_its_account_brings_a_disconnected_connection_back_with_its_cursors,
+    a_test_that_a_disconnect_overtook_brings_nothing_back,
 );
 
 async fn a_right_token_makes_the_connection_active(desk: Desk) {
@@ -140,20 +144,30 @@ async fn a_good_token_sends_parked_work_on(desk: Desk) {
     assert_eq!(desk.status().await, ConnectionStatus::Active);
 }
 
-async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
-    let desk = desk.connected().await;
-    desk.sync("customers", PullMode::Incremental).await.unwrap();
-    let before = desk.living("customers").await;
-    let tx = desk.ctx.store.begin().await.unwrap();
-    let row = desk
-        .ctx
-        .store
+async fn disconnect(desk: &Desk) {
+    let store = &desk.ctx.store;
+    let tx = store.begin().await.unwrap();
+    let row = store
         .lock_connection(&tx, desk.org, desk.connection)
         .await
         .unwrap()
         .unwrap();
-    desk.ctx.store.disconnect(&tx, &row, "test").await.unwrap();
+    store.disconnect(&tx, &row, "test").await.unwrap();
     tx.commit().await.unwrap();
+}
+
+async fn cursor(desk: &Desk, stream: &str) -> Option<Value> {
+    let states = desk.ctx.store.stream_states(desk.org, desk.connection);
+    let states = states.await.unwrap();
+    let state = states.into_iter().find(|state| state.stream == stream);
+    state?.cursor
+}
+
+async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
+    let desk = desk.connected().await;
+    desk.sync("customers", PullMode::Incremental).await.unwrap();
+    let before = desk.living("customers").await;
+    disconnect(&desk).await;
     let history = desk
         .ctx
         .store
@@ -167,6 +181,40 @@ async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
     );
     assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
     assert_eq!(desk.living("customers").await, before);
+}
+
+async fn a_token_of_its_account_brings_a_disconnected_connection_back_with_its_cursors(desk: Desk) {
+    let desk = desk.connected().await;
+    desk.sync("customers", PullMode::Incremental).await.unwrap();
+    let (records, cursor) = (
+        desk.living("customers").await,
+        cursor(&desk, "customers").await,
+    );
+    assert!(cursor.is_some(), "a complete sync leaves a cursor");
+    disconnect(&desk).await;
+    desk.revive_with(NEIGHBOURS_TOKEN)
+        .await
+        .expect_err("it opens another account");
+    desk.revive_with("not-a-token-of-square")
+        .await
+        .expect_err("it opens nothing");
+    assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
+    desk.revive_with(TOKEN).await.unwrap();
+    let row = desk.row().await;
+    assert_eq!(row.status, ConnectionStatus::Active);
+    assert!(row.disconnected_at.is_none());
+    assert_eq!(desk.living("customers").await, records);
+    assert_eq!(cursor(&desk, "customers").await, cursor);
+    desk.sync("customers", PullMode::Incremental).await.unwrap();
+}
+
+async fn a_test_that_a_disconnect_overtook_brings_nothing_back(desk: Desk) {
+    let desk = desk.connected().await;
+    disconnect(&desk).await;
+    desk.test_token(TOKEN)
+        .await
+        .expect_err("it was asked of a living connection");
+    assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
 }
 
 async fn a_token_of_another_account_is_refused_and_changes_nothing(desk: Desk) {

@@ -190,8 +190,18 @@ impl Desk {
 
     /// Enqueues, claims and runs a test of a new token; settles it.
     pub async fn test_token(&self, token: &str) -> Result<Value, JobError> {
+        self.try_token(token, false).await
+    }
+
+    /// The same, asked for when the connection was disconnected.
+    pub async fn revive_with(&self, token: &str) -> Result<Value, JobError> {
+        self.try_token(token, true).await
+    }
+
+    async fn try_token(&self, token: &str, revives: bool) -> Result<Value, JobError> {
         let mut job = self.new_job(JobKind::ConnectionTest);
-        job.args = serde_json::to_value(ConnectionTestArgs { config: json!({}) }).unwrap();
+        let config = json!({});
+        job.args = serde_json::to_value(ConnectionTestArgs { config, revives }).unwrap();
         let id = JobId::new(self.ctx.store.clock());
         let fields = SecretFields([("access_token".to_owned(), Secret::new(token))].into());
         job.id = Some(id);
@@ -205,8 +215,8 @@ impl Desk {
     /// The same with the credential in force and the config as it is.
     pub async fn test_again(&self) -> Result<Value, JobError> {
         let mut job = self.new_job(JobKind::ConnectionTest);
-        let config = self.row().await.config;
-        job.args = serde_json::to_value(ConnectionTestArgs { config }).unwrap();
+        let (config, revives) = (self.row().await.config, false);
+        job.args = serde_json::to_value(ConnectionTestArgs { config, revives }).unwrap();
         let run = self.claim(job).await;
         let outcome = jobs::run(&run, &self.ctx).await;
         self.settle(&run, &outcome).await;

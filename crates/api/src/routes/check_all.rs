@@ -10,7 +10,7 @@ use axum::{
 use patchbay_core::{
     connection::ConnectionStatus,
     ids::ConnectionId,
-    job::{Enqueued, JobKind, NewJob, Queue},
+    job::{JobKind, NewJob, Queue},
     job_args::{CheckReason, HealthBatchArgs},
     store::health::{BATCH_TIMEOUT, IN_A_BATCH},
 };
@@ -21,10 +21,10 @@ use utoipa::ToSchema;
 use crate::{
     access::Caller,
     extract::{Body, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Problem, ProblemBody},
     routes::{Empty, jobs::JobView},
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -60,26 +60,18 @@ pub async fn check_all(
     faults.with(Ok(()))?;
     let wait = Wait::of(&wait)?;
     let now = api.store.jobs().now().await?;
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let jobs = match once::take(&api, &tx, &caller, &once).await? {
-        Some(made) => made.into_jobs(),
-        None => {
-            let new = batches(&api, &tx, &caller, now).await?;
-            let enqueued = api.store.jobs().enqueue(&tx, new).await?;
-            enqueued.iter().for_each(|job| announcement.enqueued(job));
-            let ids: Vec<_> = enqueued
-                .into_iter()
-                .map(Enqueued::into_job)
-                .map(|job| job.id)
-                .collect();
-            once::made(&api, &tx, &caller, &once, &Made::Jobs(ids.clone())).await?;
-            ids
+    let made = match once::begin(&api, &caller, &once).await? {
+        Turn::Again(made) => made,
+        Turn::First(mut work) => {
+            let new = batches(&api, &work.tx, &caller, now).await?;
+            let enqueued = api.store.jobs().enqueue(&work.tx, new).await?;
+            let told = &mut work.announcement;
+            enqueued.iter().for_each(|job| told.enqueued(job));
+            let jobs = enqueued.iter().map(|one| one.job().id).collect();
+            work.end(Made::Jobs(jobs)).await?
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
-    let waited = wait.for_ids(&api, caller.org, &jobs).await?;
+    let waited = wait.for_ids(&api, caller.org, &made.into_jobs()).await?;
     Ok((waited.status(), Json(CheckAllJobs { jobs: waited.views })).into_response())
 }
 

@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 use crate::{
     access::Caller,
     extract::Body,
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::Problem,
-    state::{Announcement, Api},
+    state::Api,
 };
 
 /// Under the base.
@@ -57,21 +57,19 @@ async fn enqueue(
     }: Body<Drills>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     faults.with(Ok(()))?;
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let (ids, outcomes) = match once::take(&api, &tx, &caller, &once).await? {
-        Some(done) => (done.into_jobs(), Vec::new()),
-        None => {
+    let (made, outcomes) = match once::begin(&api, &caller, &once).await? {
+        Turn::Again(made) => (made, Vec::new()),
+        Turn::First(mut work) => {
             let new = body.jobs.into_iter().map(|drill| job(&caller, drill));
-            let enqueued = api.store.jobs().enqueue(&tx, new.collect()).await?;
-            enqueued.iter().for_each(|job| announcement.enqueued(job));
-            let ids: Vec<_> = enqueued.iter().map(|enqueued| enqueued.job().id).collect();
-            once::made(&api, &tx, &caller, &once, &Made::Jobs(ids.clone())).await?;
-            (ids, enqueued.iter().map(outcome).collect())
+            let enqueued = api.store.jobs().enqueue(&work.tx, new.collect()).await?;
+            let told = &mut work.announcement;
+            enqueued.iter().for_each(|job| told.enqueued(job));
+            let jobs = enqueued.iter().map(|one| one.job().id).collect();
+            let outcomes = enqueued.iter().map(outcome).collect();
+            (work.end(Made::Jobs(jobs)).await?, outcomes)
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
+    let ids = made.into_jobs();
     let answer = json!({ "jobs": ids, "outcomes": outcomes });
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }

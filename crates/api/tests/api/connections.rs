@@ -240,16 +240,27 @@ async fn disconnecting_empties_the_credential_and_cancels_open_jobs() {
         (Method::POST, "/test", json!({})),
         (Method::POST, "/sync", json!({})),
         (Method::PATCH, "", json!({ "name": "x" })),
-        (
-            Method::PUT,
-            "/credential",
-            json!({ "credential": { "access_token": SECRET } }),
-        ),
     ] {
         desk.ask(method, &format!("{path}{rest}"), Some(body))
             .await
             .problem(409, "connection-state");
     }
+    // A credential of its account brings it back, unless another one took its place.
+    let credential = json!({ "credential": { "access_token": SECRET } });
+    let credential_path = format!("{path}/credential");
+    let asked = desk
+        .ask(Method::PUT, &credential_path, Some(credential.clone()))
+        .await
+        .expect(202);
+    assert_eq!(
+        asked["connection"]["status"], "disconnected",
+        "until it passed"
+    );
+    assert_eq!(asked["job"]["state"], "queued");
+    desk.active_connection().await;
+    desk.ask(Method::PUT, &credential_path, Some(credential))
+        .await
+        .problem(409, "connection-exists");
 }
 
 #[tokio::test]

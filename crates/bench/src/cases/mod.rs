@@ -12,6 +12,7 @@ mod fairness;
 mod health;
 mod killed;
 mod pickup;
+mod redis_lost;
 mod refresh;
 mod schedules;
 mod sync;
@@ -35,6 +36,8 @@ pub enum Case {
     Health,
     /// A worker killed: until its jobs run again
     Killed,
+    /// Redis killed in the middle of a drain
+    RedisLost,
     /// Schedules by the hundred thousand: lag, rows read, a backlog
     Schedules,
     /// Credentials read, and re-encrypted meanwhile
@@ -46,7 +49,7 @@ pub enum Case {
 }
 
 impl Case {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Drain,
         Self::Carrier,
         Self::Pickup,
@@ -54,6 +57,7 @@ impl Case {
         Self::Sync,
         Self::Health,
         Self::Killed,
+        Self::RedisLost,
         Self::Schedules,
         Self::Vault,
         Self::Refresh,
@@ -70,6 +74,7 @@ impl Case {
             Self::Sync => "sync",
             Self::Health => "health",
             Self::Killed => "killed",
+            Self::RedisLost => "redis-lost",
             Self::Schedules => "schedules",
             Self::Vault => "vault",
             Self::Refresh => "refresh",
@@ -88,6 +93,7 @@ impl Case {
             Self::Sync => sync::run(bench).await,
             Self::Health => health::run(bench).await,
             Self::Killed => killed::run(bench).await,
+            Self::RedisLost => redis_lost::run(bench).await,
             Self::Schedules => schedules::run(bench).await,
             Self::Vault => vault::run(bench).await,
             Self::Refresh => refresh::run(bench).await,

@@ -182,6 +182,7 @@ async fn expired(
         clock: &SystemClock,
         trace_context: None,
         limits: Limits::default(),
+        exempt: false,
     };
     let code = patchbay_core::secret::Secret::new(code.context("allowed")?);
     let granted = oauth::exchange(&call, &code, &REDIRECT.parse()?, Some(&verifier))

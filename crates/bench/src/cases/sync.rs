@@ -170,7 +170,10 @@ async fn connect(home: &Home, org: OrgId, keys: &Keys) -> Result<ConnectionId> {
     let id = JobId::new(home.store.clock());
     test.id = Some(id);
     test.connection = Some(connection.id);
-    test.args = serde_json::to_value(ConnectionTestArgs { config: json!({}) })?;
+    test.args = serde_json::to_value(ConnectionTestArgs {
+            config: json!({}),
+            revives: false,
+        })?;
     let fields = SecretFields([("access_token".to_owned(), Secret::new(DEFAULT_TOKEN))].into());
     test.sealed = Some(
         Keyring::parse(&keys.text)?

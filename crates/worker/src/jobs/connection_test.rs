@@ -24,7 +24,12 @@ use crate::{context::Context, run::JobRun};
 /// The provider refused or did not answer, or the credential opens another account.
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: ConnectionTestArgs = args(run)?;
-    let (row, provider) = opening::find(run, ctx).await?;
+    let (row, provider) = if args.revives {
+        let (org, id) = opening::subject(run)?;
+        opening::find_any(run, ctx, org, id).await?
+    } else {
+        opening::find(run, ctx).await?
+    };
     let session_with = |secret| opening::session(run, ctx, &*provider, args.config.clone(), secret);
     let candidate = candidate(run, ctx, &row).await?;
     let (mut session, mut in_force) = match &candidate {
@@ -78,7 +83,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     {
         return other_account(run, ctx, &row, &account).await;
     }
-    let result = adopt(run, ctx, &row, args.config, candidate, &account).await?;
+    let result = adopt(run, ctx, &row, args, candidate, &account).await?;
     run.log
         .info("the credential works", json!({ "account": account.name }))
         .await;
@@ -115,12 +120,12 @@ async fn adopt(
     run: &JobRun,
     ctx: &Context,
     row: &connection::Model,
-    config: Value,
+    args: ConnectionTestArgs,
     candidate: Option<SecretFields>,
     account: &Account,
 ) -> Result<Value, JobError> {
     let (tx, held) = run.begin_fenced_on(row.org_id, row.id).await?;
-    let Some(held) = held else {
+    let Some(mut held) = held else {
         return Err(fail(
             FailureKind::Invalid,
             "the connection is gone",
@@ -128,11 +133,23 @@ async fn adopt(
         ));
     };
     if held.status == ConnectionStatus::Disconnected {
-        return Err(fail(
-            FailureKind::Invalid,
-            "the connection was disconnected while its credential was tested",
-            "Connect the account again.",
-        ));
+        if !args.revives {
+            return Err(fail(
+                FailureKind::Invalid,
+                "the connection was disconnected while its credential was tested",
+                "Connect the account again.",
+            ));
+        }
+        held = match ctx.store.bring_back_connection(&tx, &held).await? {
+            Some(row) => row,
+            None => {
+                return Err(fail(
+                    FailureKind::Conflict,
+                    "the organization connected another account of this provider meanwhile, which allows one",
+                    "Disconnect that one first, and send the credential again.",
+                ));
+            }
+        };
     }
     let actor = &run.job.requested_by;
     if let Some(secret) = candidate {
@@ -160,7 +177,7 @@ async fn adopt(
     };
     let updated = ctx
         .store
-        .activate_connection(&tx, &held, config, &tested, actor)
+        .activate_connection(&tx, &held, args.config, &tested, actor)
         .await?;
     let released = if updated.status == ConnectionStatus::Active {
         ctx.store.jobs().unpark(&tx, held.id).await?

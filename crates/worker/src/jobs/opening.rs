@@ -52,6 +52,20 @@ pub fn args<T: DeserializeOwned>(run: &JobRun) -> Result<T, JobError> {
     })
 }
 
+/// The org of a job that must have one.
+///
+/// # Errors
+/// The row has none.
+pub fn org(run: &JobRun) -> Result<OrgId, JobError> {
+    run.job.org_id.ok_or_else(|| {
+        fail(
+            FailureKind::Internal,
+            "this job names no organization",
+            "Report it with the job's id.",
+        )
+    })
+}
+
 /// The org and connection of a job that must have both.
 ///
 /// # Errors
@@ -88,14 +102,33 @@ pub async fn find_one(
     org: OrgId,
     id: ConnectionId,
 ) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
+    let (row, provider) = find_any(run, ctx, org, id).await?;
+    if row.status == ConnectionStatus::Disconnected {
+        return Err(gone());
+    }
+    Ok((row, provider))
+}
+
+fn gone() -> JobError {
+    fail(
+        FailureKind::Invalid,
+        "the connection was disconnected before this job ran",
+        "Connect the account again and ask anew.",
+    )
+}
+
+/// The same, also where it is disconnected.
+///
+/// # Errors
+/// There is none, or its provider is not in this version.
+pub async fn find_any(
+    run: &JobRun,
+    ctx: &Context,
+    org: OrgId,
+    id: ConnectionId,
+) -> Result<(connection::Model, Arc<dyn Provider>), JobError> {
     let row = ctx.store.connection(ctx.store.db(), org, id).await?;
-    let Some(row) = row.filter(|row| row.status != ConnectionStatus::Disconnected) else {
-        return Err(fail(
-            FailureKind::Invalid,
-            "the connection was disconnected before this job ran",
-            "Connect the account again and ask anew.",
-        ));
-    };
+    let row = row.ok_or_else(gone)?;
     let Some(provider) = ctx.providers.get(&row.provider).cloned() else {
         return Err(fail(
             FailureKind::Internal,

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use patchbay_core::{
-    entities::{connection, job},
+    entities::connection,
     events::EventKind,
     ids::ConnectionId,
     job::{JobKind, NewJob, Queue},
@@ -25,10 +21,10 @@ use super::{capabilities_off, hold, sync};
 use crate::{
     access::Caller,
     extract::{Body, IdAndKey, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{FieldError, Kind, Problem, ProblemBody},
     routes::jobs::JobView,
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -79,42 +75,28 @@ pub async fn act(
     }: Body<ActionRequest>,
 ) -> Result<Response, Problem> {
     let wait = Wait::of(&wait)?;
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let jobs = match once::take(&api, &tx, &caller, &once).await? {
-        Some(done) => done.into_jobs(),
-        None => {
-            let row = hold(&api, &tx, &caller, id).await?;
+    let made = match once::begin(&api, &caller, &once).await? {
+        Turn::Again(made) => made,
+        Turn::First(mut work) => {
+            let row = hold(&api, &work.tx, &caller, id).await?;
             let provider = provider(&api, &row)?;
             let action = action(provider, &key)?;
             let input = Value::Object(body.input.unwrap_or_default());
             let input = faults.with(checked(provider, action, &input))?;
             let parks = sync::refuse_or_park(&row)?;
             refuse_switched_off(&row, action)?;
-            refuse_ungranted(&api, &tx, &row, action).await?;
-            let job = enqueue(&api, &tx, &caller, id, action, input).await?;
-            if parks {
-                api.store.jobs().park_queued(&tx, id).await?;
-                announcement.look_at_job(Some(caller.org), job.id);
-            } else {
-                announcement.job(&job);
-            }
-            let event = NewEvent::new(caller.org, EventKind::ActionRequested, caller.actor());
-            let event = event.connection(id).job(job.id);
-            api.store
-                .record_event(&tx, event.data(json!({ "action": action.key })))
-                .await?;
-            once::made(&api, &tx, &caller, &once, &Made::Jobs(vec![job.id])).await?;
-            vec![job.id]
+            refuse_ungranted(&api, &work.tx, &row, action).await?;
+            let new = vec![asked(&caller, id, action, input)];
+            let jobs = sync::start(&api, &mut work, id, new, parks).await?;
+            let event = NewEvent::new(caller.org, EventKind::ActionRequested, caller.actor())
+                .connection(id)
+                .data(json!({ "action": action.key }));
+            let event = jobs.iter().fold(event, |event, job| event.job(*job));
+            api.store.record_event(&work.tx, event).await?;
+            work.end(Made::Jobs(jobs)).await?
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
-    let mut waited = wait.for_ids(&api, caller.org, &jobs).await?;
-    if waited.views.is_empty() {
-        return Err(Problem::not_found("job"));
-    }
-    Ok((waited.status(), Json(waited.views.remove(0))).into_response())
+    wait.answer(&api, caller.org, &made.into_jobs()).await
 }
 
 fn provider<'a>(api: &'a Api, row: &connection::Model) -> Result<&'a dyn Provider, Problem> {
@@ -201,27 +183,15 @@ async fn refuse_ungranted(
     Err(Problem::new(Kind::ScopeMissing, detail))
 }
 
-async fn enqueue(
-    api: &Api,
-    tx: &DatabaseTransaction,
-    caller: &Caller,
-    connection: ConnectionId,
-    action: &Action,
-    input: Value,
-) -> Result<job::Model, Problem> {
+fn asked(caller: &Caller, connection: ConnectionId, action: &Action, input: Value) -> NewJob {
     let args = ActionArgs {
         action: action.key.clone(),
         input,
     };
-    let new = NewJob {
+    NewJob {
         connection: Some(connection),
         args: serde_json::to_value(args).expect("texts and JSON are JSON"),
         timeout: ACTION_TIMEOUT,
         ..caller.job(JobKind::Action, Queue::Interactive)
-    };
-    let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
-    match enqueued.pop() {
-        Some(enqueued) => Ok(enqueued.into_job()),
-        None => Err(Problem::internal(&"an enqueue of one job gave no answer")),
     }
 }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    hold, refuse_disconnected,
+    credential::hold_to_replace,
+    hold_connected,
     tested::{self, CredentialFields, TestedConnection},
 };
 use crate::{
@@ -45,7 +46,8 @@ pub struct ChangeConnection {
 
 /// Changes a connection. Name, capabilities and interval change at once (200). A new config or credential
 /// is tested by the job in the answer (202) and takes the place of the old once the test has
-/// passed; until then, and after a failed test, the old one stays in force.
+/// passed; until then, and after a failed test, the old one stays in force. A disconnected
+/// connection takes a change only together with a credential, by which it comes back.
 #[utoipa::path(
     patch, path = "/connections/{id}", tag = "connections",
     params(("id" = Uuid, Path, description = "The connection"), WaitQuery),
@@ -54,7 +56,7 @@ pub struct ChangeConnection {
         (status = 200, body = TestedConnection),
         (status = 202, description = "The test is on its way", body = TestedConnection),
         (status = 404, body = ProblemBody),
-        (status = 409, description = "Disconnected", body = ProblemBody),
+        (status = 409, description = "Disconnected, and no credential is sent; or another connection took its place", body = ProblemBody),
         (status = 422, description = "Every wrong field", body = ProblemBody),
     ),
 )]
@@ -71,8 +73,10 @@ pub async fn change(
 ) -> Result<Response, Problem> {
     let wait = Wait::of(&wait)?;
     let tx = api.store.begin().await?;
-    let row = hold(&api, &tx, &caller, id).await?;
-    refuse_disconnected(&row)?;
+    let row = match body.credential {
+        Some(_) => hold_to_replace(&api, &tx, &caller, id).await?,
+        None => hold_connected(&api, &tx, &caller, id).await?,
+    };
     let manifest = tested::manifest_of(&api, &row)?;
     let capabilities_off = body
         .capabilities_off
@@ -130,7 +134,7 @@ pub async fn change(
     if let Some(config) = candidate
         && testable
     {
-        let job = tested::enqueue(&api, &tx, &caller, id, config, credential).await?;
+        let job = tested::enqueue(&api, &tx, &caller, &row, config, credential).await?;
         announcement.job(&job);
         jobs.push(job.id);
     }

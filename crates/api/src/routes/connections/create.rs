@@ -10,9 +10,9 @@ use super::tested::{self, CredentialFields, TestedConnection};
 use crate::{
     access::Caller,
     extract::{Body, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Kind, Problem, ProblemBody},
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -66,16 +66,13 @@ pub async fn create(
             Ok((manifest, config))
         }))?;
 
-    let tx = api.store.begin().await?;
-    if let Some(done) = once::take(&api, &tx, &caller, &once).await? {
-        tx.commit().await?;
-        return match done {
-            Made::Connection(id, jobs) => tested::answer(&api, &caller, id, &jobs, wait).await,
-            Made::Jobs(_) | Made::Consent(_) | Made::Schedule(_) | Made::Told(_) => {
-                Err(Problem::internal(&"a repeated create finds no connection"))
-            }
-        };
-    }
+    let mut work = match once::begin(&api, &caller, &once).await? {
+        Turn::First(work) => work,
+        Turn::Again(Made::Connection(id, jobs)) => {
+            return tested::answer(&api, &caller, id, &jobs, wait).await;
+        }
+        Turn::Again(_) => return Err(Problem::internal(&"a repeated create finds no connection")),
+    };
     let new = NewConnection {
         org: caller.org,
         provider: manifest.key.clone(),
@@ -84,32 +81,29 @@ pub async fn create(
         exclusive: manifest.exclusive,
         created_by: caller.actor(),
     };
-    let row = match api.store.insert_connection(&tx, new).await? {
+    let row = match api.store.insert_connection(&work.tx, new).await? {
         Inserted::New(row) => row,
         Inserted::Taken => {
-            tx.rollback().await?;
+            drop(work);
             return Err(taken(&api, &caller, &manifest.key).await?);
         }
     };
-    let job = tested::enqueue(&api, &tx, &caller, row.id, config, Some(&body.credential.0)).await?;
-    once::made(
+    let job = tested::enqueue(
         &api,
-        &tx,
+        &work.tx,
         &caller,
-        &once,
-        &Made::Connection(row.id, vec![job.id]),
+        &row,
+        config,
+        Some(&body.credential.0),
     )
     .await?;
-    tx.commit().await?;
-
-    let mut announcement = Announcement::default();
-    announcement.job(&job);
-    announcement.connection(caller.org, row.id);
-    api.announce(announcement);
+    work.announcement.job(&job);
+    work.announcement.connection(caller.org, row.id);
+    work.end(Made::Connection(row.id, vec![job.id])).await?;
     tested::answer(&api, &caller, row.id, &[job.id], wait).await
 }
 
-async fn taken(api: &Api, caller: &Caller, provider: &str) -> Result<Problem, Problem> {
+pub(super) async fn taken(api: &Api, caller: &Caller, provider: &str) -> Result<Problem, Problem> {
     let present = api.store.live_connection_of(caller.org, provider).await?;
     let which = match present {
         Some(row) => format!(

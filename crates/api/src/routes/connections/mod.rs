@@ -59,12 +59,13 @@ pub struct ConnectionView {
     /// Where it stands.
     #[schema(schema_with = schemas::connection_status)]
     status: ConnectionStatus,
-    /// How it has been doing.
+    /// How it has been doing. `degraded` also while its account has not granted all that was
+    /// asked for and is not switched off.
     #[schema(schema_with = schemas::health)]
     health: Health,
-    /// The provider's own id of the account, once a test told it.
     /// Why it is degraded or failing, and what to do; null otherwise.
     health_reason: Option<FailureView>,
+    /// The provider's own id of the account, once a test told it.
     account_key: Option<String>,
     /// The account's name.
     account_name: Option<String>,
@@ -101,9 +102,9 @@ impl From<connection::Model> for ConnectionView {
     fn from(row: connection::Model) -> Self {
         Self {
             capabilities_off: capabilities_off(&row),
-            id: row.id,
             health: row.shown_health(),
             health_reason: row.health_reason().map(Into::into),
+            id: row.id,
             provider: row.provider,
             name: row.name,
             config: row.config,
@@ -270,14 +271,32 @@ pub(super) async fn hold(
     row.ok_or_else(|| Problem::not_found("connection"))
 }
 
-/// A connection that can be brought back by nobody.
+/// The same, of a connection that is not disconnected.
+pub(super) async fn hold_connected(
+    api: &Api,
+    tx: &DatabaseTransaction,
+    caller: &Caller,
+    id: ConnectionId,
+) -> Result<connection::Model, Problem> {
+    let row = hold(api, tx, caller, id).await?;
+    refuse_disconnected(&row)?;
+    Ok(row)
+}
+
+/// What a disconnected connection says to whoever wants something of it.
+pub(super) fn disconnected() -> Problem {
+    Problem::new(
+        Kind::ConnectionState,
+        "The connection is disconnected: its credential is gone, its records stay readable. \
+         Connect its account again first, by consent (POST authorize/{provider} with this `connection_id`) \
+         or with a credential (PUT .../credential); it then goes on where it stood.",
+    )
+}
+
+/// What is disconnected can be asked for nothing until its account is connected again.
 pub(super) fn refuse_disconnected(row: &connection::Model) -> Result<(), Problem> {
     match row.status {
-        ConnectionStatus::Disconnected => Err(Problem::new(
-            Kind::ConnectionState,
-            "The connection is disconnected: its credential is gone, its records stay readable. \
-             Make a new connection to work with this provider again.",
-        )),
+        ConnectionStatus::Disconnected => Err(disconnected()),
         ConnectionStatus::Pending
         | ConnectionStatus::Active
         | ConnectionStatus::Error

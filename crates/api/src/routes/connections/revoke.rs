@@ -3,14 +3,14 @@
 use axum::{Json, extract::State};
 use patchbay_core::{connection::CredentialOrigin, ids::ConnectionId};
 
-use super::{ConnectionView, find, hold, refuse_disconnected};
+use super::{ConnectionView, find, hold_connected};
 use crate::{
     access::Caller,
     extract::{Body, Id},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Kind, Problem, ProblemBody},
     routes::Empty,
-    state::{Announcement, Api},
+    state::Api,
 };
 
 /// Withdraws the credential: it is emptied here at once, and what a consent granted is revoked
@@ -31,12 +31,13 @@ pub async fn revoke(
     Id(id): Id<ConnectionId>,
     body: Body<Empty>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    if once::take(&api, &tx, &caller, &body.once).await?.is_none() {
-        let row = hold(&api, &tx, &caller, id).await?;
-        refuse_disconnected(&row)?;
-        let Some(credential) = api.store.current_credential(&tx, caller.org, id).await? else {
+    if let Turn::First(mut work) = once::begin(&api, &caller, &body.once).await? {
+        let row = hold_connected(&api, &work.tx, &caller, id).await?;
+        let Some(credential) = api
+            .store
+            .current_credential(&work.tx, caller.org, id)
+            .await?
+        else {
             return Err(Problem::new(
                 Kind::ConnectionState,
                 "The connection has no credential, so there is nothing to withdraw.",
@@ -45,19 +46,16 @@ pub async fn revoke(
         let by_consent = credential.origin == CredentialOrigin::Consent;
         let (revocation, parked) = api
             .store
-            .withdraw_credential(&tx, &row, by_consent, &caller.actor())
+            .withdraw_credential(&work.tx, &row, by_consent, &caller.actor())
             .await?;
         for job in parked {
-            announcement.look_at_job(Some(caller.org), job);
+            work.announcement.look_at_job(Some(caller.org), job);
         }
         if let Some(revocation) = &revocation {
-            announcement.job(revocation);
+            work.announcement.job(revocation);
         }
-        announcement.connection(caller.org, id);
-        let made = Made::Connection(id, Vec::new());
-        once::made(&api, &tx, &caller, &body.once, &made).await?;
+        work.announcement.connection(caller.org, id);
+        work.end(Made::Connection(id, Vec::new())).await?;
     }
-    tx.commit().await?;
-    api.announce(announcement);
     Ok(Json(find(&api, &caller, id).await?.into()))
 }

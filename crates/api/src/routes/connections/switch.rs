@@ -7,13 +7,12 @@ use patchbay_core::{
     ids::{ConnectionId, JobId},
     job::Queue,
 };
-use sea_orm::DatabaseTransaction;
 
-use super::{ConnectionView, find, hold, refuse_disconnected};
+use super::{ConnectionView, find, hold, hold_connected};
 use crate::{
     access::Caller,
     extract::{Body, Id},
-    once::{self, Made},
+    once::{self, Made, Turn, Work},
     problem::{Problem, ProblemBody},
     routes::Empty,
     state::{Announcement, Api},
@@ -36,43 +35,26 @@ pub async fn enable(
     Id(id): Id<ConnectionId>,
     body: Body<Empty>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    if once::take(&api, &tx, &caller, &body.once).await?.is_none() {
-        let row = hold(&api, &tx, &caller, id).await?;
-        refuse_disconnected(&row)?;
+    if let Turn::First(mut work) = once::begin(&api, &caller, &body.once).await? {
+        let row = hold_connected(&api, &work.tx, &caller, id).await?;
         if row.status == ConnectionStatus::Disabled {
             api.store
-                .set_enabled(&tx, &row, true, &caller.actor())
+                .set_enabled(&work.tx, &row, true, &caller.actor())
                 .await?;
-            unpark(&api, &tx, &row, &mut announcement).await?;
-            announcement.connection(caller.org, id);
+            unpark(&api, &mut work, &row).await?;
+            work.announcement.connection(caller.org, id);
         }
-        once::made(
-            &api,
-            &tx,
-            &caller,
-            &body.once,
-            &Made::Connection(id, Vec::new()),
-        )
-        .await?;
+        work.end(Made::Connection(id, Vec::new())).await?;
     }
-    tx.commit().await?;
-    api.announce(announcement);
     Ok(Json(find(&api, &caller, id).await?.into()))
 }
 
-async fn unpark(
-    api: &Api,
-    tx: &DatabaseTransaction,
-    row: &connection::Model,
-    announcement: &mut Announcement,
-) -> Result<(), Problem> {
-    let due = api.store.jobs().unpark(tx, row.id).await?;
+async fn unpark(api: &Api, work: &mut Work<'_>, row: &connection::Model) -> Result<(), Problem> {
+    let due = api.store.jobs().unpark(&work.tx, row.id).await?;
     let ids: Vec<JobId> = due.iter().map(|due| due.job).collect();
     let queue_of: Vec<(JobId, Queue)> = api
         .store
-        .jobs_by_id(tx, row.org_id, &ids)
+        .jobs_by_id(&work.tx, row.org_id, &ids)
         .await?
         .into_iter()
         .map(|job| (job.id, job.queue))
@@ -82,8 +64,8 @@ async fn unpark(
             .iter()
             .find(|(id, _)| *id == due.job)
             .map_or(Queue::Sync, |(_, queue)| *queue);
-        announcement.due(queue, due);
-        announcement.look_at_job(Some(row.org_id), due.job);
+        work.announcement.due(queue, due);
+        work.announcement.look_at_job(Some(row.org_id), due.job);
     }
     Ok(())
 }
@@ -106,36 +88,25 @@ pub async fn disable(
     Id(id): Id<ConnectionId>,
     body: Body<Empty>,
 ) -> Result<Json<ConnectionView>, Problem> {
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    if once::take(&api, &tx, &caller, &body.once).await?.is_none() {
-        let row = hold(&api, &tx, &caller, id).await?;
-        refuse_disconnected(&row)?;
+    if let Turn::First(mut work) = once::begin(&api, &caller, &body.once).await? {
+        let row = hold_connected(&api, &work.tx, &caller, id).await?;
         if row.status != ConnectionStatus::Disabled {
             api.store
-                .set_enabled(&tx, &row, false, &caller.actor())
+                .set_enabled(&work.tx, &row, false, &caller.actor())
                 .await?;
-            for job in api.store.jobs().park_queued(&tx, id).await? {
-                announcement.look_at_job(Some(caller.org), job);
+            for job in api.store.jobs().park_queued(&work.tx, id).await? {
+                work.announcement.look_at_job(Some(caller.org), job);
             }
-            announcement.connection(caller.org, id);
+            work.announcement.connection(caller.org, id);
         }
-        once::made(
-            &api,
-            &tx,
-            &caller,
-            &body.once,
-            &Made::Connection(id, Vec::new()),
-        )
-        .await?;
+        work.end(Made::Connection(id, Vec::new())).await?;
     }
-    tx.commit().await?;
-    api.announce(announcement);
     Ok(Json(find(&api, &caller, id).await?.into()))
 }
 
 /// Disconnects: the credential is emptied and open jobs are cancelled in one transaction.
-/// Records stay readable. A disconnected connection cannot be brought back.
+/// Records stay readable. It comes back with its records and cursors when its account is
+/// connected again, by consent or with `PUT .../credential`.
 #[utoipa::path(
     delete, path = "/connections/{id}", tag = "connections", params(("id" = Uuid, Path, description = "The connection")),
     responses(

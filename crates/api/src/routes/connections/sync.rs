@@ -9,8 +9,8 @@ use patchbay_core::{
     connection::ConnectionStatus,
     entities::connection,
     events::EventKind,
-    ids::ConnectionId,
-    job::{Enqueued, JobKind, NewJob, Queue},
+    ids::{ConnectionId, JobId},
+    job::{JobKind, NewJob, Queue},
     store::events::NewEvent,
 };
 use patchbay_providers::{Manifest, Mode, PullMode, Stream, SyncArgs};
@@ -20,17 +20,17 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    capabilities_off, hold,
+    capabilities_off, disconnected, hold,
     sync_range::{Preset, Span, span},
     tested,
 };
 use crate::{
     access::Caller,
     extract::{Body, Faults, Id, Query},
-    once::{self, Made},
+    once::{self, Made, Turn, Work},
     problem::{FieldError, Kind, Problem, ProblemBody, both},
     routes::jobs::JobView,
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -101,45 +101,48 @@ pub async fn sync(
     }: Body<SyncRequest>,
 ) -> Result<Response, Problem> {
     let wait = Wait::of(&wait)?;
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let jobs = match once::take(&api, &tx, &caller, &once).await? {
-        Some(done) => done.into_jobs(),
-        None => {
-            let row = hold(&api, &tx, &caller, id).await?;
+    let made = match once::begin(&api, &caller, &once).await? {
+        Turn::Again(made) => made,
+        Turn::First(mut work) => {
+            let row = hold(&api, &work.tx, &caller, id).await?;
             let manifest = tested::manifest_of(&api, &row)?;
             let wanted = Wanted::of(&body, faults, manifest, &row, api.store.clock().now())?;
             let parks = refuse_or_park(&row)?;
-            let granted = granted(&api, &tx, &row).await?;
+            let granted = granted(&api, &work.tx, &row).await?;
             let wanted = wanted.within(granted.as_deref(), body.streams.is_some(), manifest)?;
-            let new = wanted.jobs(&caller, id);
-            let enqueued = api.store.jobs().enqueue(&tx, new).await?;
-            if parks {
-                api.store.jobs().park_queued(&tx, id).await?;
-                for job in &enqueued {
-                    announcement.look_at_job(Some(caller.org), job.job().id);
-                }
-            } else {
-                enqueued.iter().for_each(|job| announcement.enqueued(job));
-            }
-            let event =
-                NewEvent::new(caller.org, EventKind::SyncRequested, caller.actor()).connection(id);
-            api.store
-                .record_event(&tx, event.data(wanted.told()))
-                .await?;
-            let ids: Vec<_> = enqueued
-                .into_iter()
-                .map(Enqueued::into_job)
-                .map(|job| job.id)
-                .collect();
-            once::made(&api, &tx, &caller, &once, &Made::Jobs(ids.clone())).await?;
-            ids
+            let jobs = start(&api, &mut work, id, wanted.jobs(&caller, id), parks).await?;
+            let event = NewEvent::new(caller.org, EventKind::SyncRequested, caller.actor())
+                .connection(id)
+                .data(wanted.told());
+            api.store.record_event(&work.tx, event).await?;
+            work.end(Made::Jobs(jobs)).await?
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
-    let waited = wait.for_ids(&api, caller.org, &jobs).await?;
+    let waited = wait.for_ids(&api, caller.org, &made.into_jobs()).await?;
     Ok((waited.status(), Json(SyncJobs { jobs: waited.views })).into_response())
+}
+
+/// Enqueues jobs for a connection; they are parked where they wait for a working credential.
+pub(in crate::routes) async fn start(
+    api: &Api,
+    work: &mut Work<'_>,
+    connection: ConnectionId,
+    jobs: Vec<NewJob>,
+    parks: bool,
+) -> Result<Vec<JobId>, Problem> {
+    let enqueued = api.store.jobs().enqueue(&work.tx, jobs).await?;
+    if parks {
+        api.store.jobs().park_queued(&work.tx, connection).await?;
+    }
+    for one in &enqueued {
+        match parks {
+            true => work
+                .announcement
+                .look_at_job(one.job().org_id, one.job().id),
+            false => work.announcement.enqueued(one),
+        }
+    }
+    Ok(enqueued.iter().map(|one| one.job().id).collect())
 }
 
 /// Whether the jobs wait for a working credential.
@@ -155,10 +158,7 @@ pub(super) fn refuse_or_park(row: &connection::Model) -> Result<bool, Problem> {
         ConnectionStatus::Disabled => refused(
             "The connection is disabled, so nothing was started. Switch it on first: POST .../enable.",
         ),
-        ConnectionStatus::Disconnected => refused(
-            "The connection is disconnected: its credential is gone, its records stay readable. \
-             Make a new connection to sync again.",
-        ),
+        ConnectionStatus::Disconnected => Err(disconnected()),
     }
 }
 

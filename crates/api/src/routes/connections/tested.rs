@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use patchbay_core::{
+    connection::ConnectionStatus,
     entities::{connection, job},
     ids::{ConnectionId, JobId},
     job::{JobKind, NewJob, Queue},
@@ -95,9 +96,9 @@ pub async fn answer(
     jobs: &[JobId],
     wait: Wait,
 ) -> Result<Response, Problem> {
-    let mut waited = wait.for_ids(api, caller.org, jobs).await?;
+    let waited = wait.for_ids(api, caller.org, jobs).await?;
     let status = waited.status();
-    let job = (!waited.views.is_empty()).then(|| waited.views.remove(0));
+    let job = waited.views.into_iter().next();
     // After the wait: the test has changed it.
     let connection = find(api, caller, id).await?.into();
     Ok((status, Json(TestedConnection { connection, job })).into_response())
@@ -186,12 +187,17 @@ pub async fn enqueue(
     api: &Api,
     tx: &DatabaseTransaction,
     caller: &Caller,
-    connection: ConnectionId,
+    row: &connection::Model,
     config: Value,
     credential: Option<&SecretFields>,
 ) -> Result<job::Model, Problem> {
     let id = JobId::new(api.store.clock());
-    let args = serde_json::to_value(ConnectionTestArgs { config }).expect("a config is JSON");
+    let connection = row.id;
+    let args = ConnectionTestArgs {
+        config,
+        revives: row.status == ConnectionStatus::Disconnected,
+    };
+    let args = serde_json::to_value(args).expect("a config is JSON");
     let new = NewJob {
         id: Some(id),
         connection: Some(connection),
@@ -203,9 +209,5 @@ pub async fn enqueue(
         timeout: TEST_TIMEOUT,
         ..caller.job(JobKind::ConnectionTest, Queue::Interactive)
     };
-    let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
-    match enqueued.pop() {
-        Some(enqueued) => Ok(enqueued.into_job()),
-        None => Err(Problem::internal(&"an enqueue of one job gave no answer")),
-    }
+    api.enqueue_one(tx, new).await
 }

@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use patchbay_core::{
     ids::ConnectionId,
     job::{JobKind, NewJob, Queue},
     job_args::{CheckReason, HealthCheckArgs},
 };
 
-use super::{hold, refuse_disconnected, tested};
+use super::{hold_connected, tested};
 use crate::{
     access::Caller,
     extract::{Body, Id, Once, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Kind, Problem, ProblemBody},
     routes::{Empty, jobs::JobView},
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -97,16 +93,13 @@ async fn ask(
     wait: Wait,
     question: Question,
 ) -> Result<Response, Problem> {
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let jobs = match once::take(api, &tx, caller, once).await? {
-        Some(done) => done.into_jobs(),
-        None => {
-            let row = hold(api, &tx, caller, id).await?;
-            refuse_disconnected(&row)?;
+    let made = match once::begin(api, caller, once).await? {
+        Turn::Again(made) => made,
+        Turn::First(mut work) => {
+            let row = hold_connected(api, &work.tx, caller, id).await?;
             if api
                 .store
-                .current_credential(&tx, caller.org, id)
+                .current_credential(&work.tx, caller.org, id)
                 .await?
                 .is_none()
             {
@@ -117,21 +110,17 @@ async fn ask(
                 ));
             }
             let job = match question {
-                Question::Test => tested::enqueue(api, &tx, caller, id, row.config, None).await?,
-                Question::Check => enqueue_check(api, &tx, caller, id).await?,
+                Question::Test => {
+                    let config = row.config.clone();
+                    tested::enqueue(api, &work.tx, caller, &row, config, None).await?
+                }
+                Question::Check => enqueue_check(api, &work.tx, caller, id).await?,
             };
-            once::made(api, &tx, caller, once, &Made::Jobs(vec![job.id])).await?;
-            announcement.job(&job);
-            vec![job.id]
+            work.announcement.job(&job);
+            work.end(Made::Jobs(vec![job.id])).await?
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
-    let mut waited = wait.for_ids(api, caller.org, &jobs).await?;
-    if waited.views.is_empty() {
-        return Err(Problem::not_found("job"));
-    }
-    Ok((waited.status(), Json(waited.views.remove(0))).into_response())
+    wait.answer(api, caller.org, &made.into_jobs()).await
 }
 
 async fn enqueue_check(
@@ -152,9 +141,5 @@ async fn enqueue_check(
         dedupe_key: Some(format!("{id}:check")),
         ..caller.job(JobKind::HealthCheck, Queue::Interactive)
     };
-    let mut enqueued = api.store.jobs().enqueue(tx, vec![new]).await?;
-    match enqueued.pop() {
-        Some(enqueued) => Ok(enqueued.into_job()),
-        None => Err(Problem::internal(&"an enqueue of one job gave no answer")),
-    }
+    api.enqueue_one(tx, new).await
 }

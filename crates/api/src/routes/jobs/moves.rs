@@ -18,10 +18,10 @@ use super::{JobView, find};
 use crate::{
     access::Caller,
     extract::{Body, Id, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Kind, Problem, ProblemBody},
     routes::Empty,
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -131,10 +131,8 @@ async fn grant(
     body: &Body<Empty>,
     wish: Wish,
 ) -> Result<JobPicture, Problem> {
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    if once::take(api, &tx, caller, &body.once).await?.is_none() {
-        let job = match wish.apply(api, &tx, caller.org, id).await? {
+    if let Turn::First(mut work) = once::begin(api, caller, &body.once).await? {
+        let job = match wish.apply(api, &work.tx, caller.org, id).await? {
             Moved::Done(job) => job,
             Moved::Refused(job) => return Err(refused(wish, &job)),
             Moved::Missing => return Err(Problem::not_found("job")),
@@ -143,12 +141,10 @@ async fn grant(
         if let Some(connection) = job.connection_id {
             event = event.connection(connection);
         }
-        api.store.record_event(&tx, event).await?;
-        once::made(api, &tx, caller, &body.once, &Made::Jobs(vec![id])).await?;
-        announcement.job(&job);
+        api.store.record_event(&work.tx, event).await?;
+        work.announcement.job(&job);
+        work.end(Made::Jobs(vec![id])).await?;
     }
-    tx.commit().await?;
-    api.announce(announcement);
     find(api, caller, id).await
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::Caller,
     extract::{Body, Faults, Id},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{FieldError, Kind, Problem, ProblemBody, both},
     routes::connections,
     schemas,
@@ -84,16 +84,13 @@ pub async fn create(
     }: Body<CreateSchedule>,
 ) -> Result<Response, Problem> {
     let now = api.store.jobs().now().await?;
-    let tx = api.store.begin().await?;
-    let schedule = match once::take(&api, &tx, &caller, &once).await? {
-        Some(Made::Schedule(schedule)) => schedule,
-        Some(_) => return Err(Problem::internal(&"a repeated create finds no schedule")),
-        None => {
-            let row = connections::hold(&api, &tx, &caller, id).await?;
-            connections::refuse_disconnected(&row)?;
+    let made = match once::begin(&api, &caller, &once).await? {
+        Turn::Again(made) => made,
+        Turn::First(work) => {
+            let row = connections::hold_connected(&api, &work.tx, &caller, id).await?;
             let manifest = connections::tested::manifest_of(&api, &row)?;
             let (stream, timing) = wanted(&body, faults, manifest, &row)?;
-            if api.store.count_schedules(&tx, id).await? >= OF_ONE_CONNECTION {
+            if api.store.count_schedules(&work.tx, id).await? >= OF_ONE_CONNECTION {
                 return Err(Problem::new(
                     Kind::ConnectionState,
                     format!(
@@ -111,12 +108,13 @@ pub async fn create(
                 misfire: body.misfire.unwrap_or(Misfire::Last),
                 created_by: caller.actor(),
             };
-            let made = api.store.insert_schedule(&tx, new, now).await?.id;
-            once::made(&api, &tx, &caller, &once, &Made::Schedule(made)).await?;
-            made
+            let made = api.store.insert_schedule(&work.tx, new, now).await?.id;
+            work.end(Made::Schedule(made)).await?
         }
     };
-    tx.commit().await?;
+    let Made::Schedule(schedule) = made else {
+        return Err(Problem::internal(&"a repeated create finds no schedule"));
+    };
     let view: ScheduleView = show(&api, &caller, schedule).await?;
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }

@@ -1,10 +1,6 @@
 //! A run now, beside the clock.
 
-use axum::{
-    Json,
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::Response};
 use patchbay_core::{
     connection::ConnectionStatus,
     events::EventKind,
@@ -19,10 +15,10 @@ use super::find;
 use crate::{
     access::Caller,
     extract::{Body, Id, Query},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Kind, Problem, ProblemBody},
     routes::{Empty, connections, jobs::JobView},
-    state::{Announcement, Api},
+    state::Api,
     wait::{Wait, WaitQuery},
 };
 
@@ -50,14 +46,12 @@ pub async fn run(
     body.faults.with(Ok(()))?;
     let now = api.store.jobs().now().await?;
     let connection = find(&api, &caller, id).await?.connection_id;
-    let tx = api.store.begin().await?;
-    let mut announcement = Announcement::default();
-    let jobs = match once::take(&api, &tx, &caller, &body.once).await? {
-        Some(made) => made.into_jobs(),
-        None => {
-            let row = connections::hold(&api, &tx, &caller, connection).await?;
+    let made = match once::begin(&api, &caller, &body.once).await? {
+        Turn::Again(made) => made,
+        Turn::First(mut work) => {
+            let row = connections::hold(&api, &work.tx, &caller, connection).await?;
             // It may have been deleted, or its connection disconnected, a moment ago.
-            let schedule = api.store.schedule(&tx, caller.org, id).await?;
+            let schedule = api.store.schedule(&work.tx, caller.org, id).await?;
             let schedule = schedule.ok_or_else(|| Problem::not_found("schedule"))?;
             if let Some(why) = blocked(&schedule, row.status, &row.capabilities_off) {
                 return Err(Problem::new(Kind::ConnectionState, why.words()));
@@ -66,36 +60,19 @@ pub async fn run(
                 trace_context: caller.trace_context.clone(),
                 ..job_of(&schedule, now, false, caller.actor())
             };
-            let enqueued = api.store.jobs().enqueue(&tx, vec![new]).await?;
-            let ids: Vec<_> = enqueued.iter().map(|one| one.job().id).collect();
-            match row.status {
-                ConnectionStatus::Error | ConnectionStatus::Expired => {
-                    api.store.jobs().park_queued(&tx, connection).await?;
-                    for job in &ids {
-                        announcement.look_at_job(Some(caller.org), *job);
-                    }
-                }
-                ConnectionStatus::Active
-                | ConnectionStatus::Pending
-                | ConnectionStatus::Disabled
-                | ConnectionStatus::Disconnected => {
-                    enqueued.iter().for_each(|one| announcement.enqueued(one));
-                }
-            }
+            let parks = matches!(
+                row.status,
+                ConnectionStatus::Error | ConnectionStatus::Expired
+            );
+            let start = connections::sync::start(&api, &mut work, connection, vec![new], parks);
+            let jobs = start.await?;
             let told = json!({ "streams": [schedule.stream], "schedule": id });
             let event = NewEvent::new(caller.org, EventKind::SyncRequested, caller.actor());
             api.store
-                .record_event(&tx, event.connection(connection).data(told))
+                .record_event(&work.tx, event.connection(connection).data(told))
                 .await?;
-            once::made(&api, &tx, &caller, &body.once, &Made::Jobs(ids.clone())).await?;
-            ids
+            work.end(Made::Jobs(jobs)).await?
         }
     };
-    tx.commit().await?;
-    api.announce(announcement);
-    let mut waited = wait.for_ids(&api, caller.org, &jobs).await?;
-    if waited.views.is_empty() {
-        return Err(Problem::not_found("job"));
-    }
-    Ok((waited.status(), Json(waited.views.remove(0))).into_response())
+    wait.answer(&api, caller.org, &made.into_jobs()).await
 }

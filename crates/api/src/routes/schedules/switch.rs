@@ -7,7 +7,7 @@ use super::{ScheduleView, hold, show};
 use crate::{
     access::Caller,
     extract::{Body, Id},
-    once::{self, Made},
+    once::{self, Made, Turn},
     problem::{Problem, ProblemBody},
     routes::Empty,
     state::Api,
@@ -60,21 +60,21 @@ async fn switch(
 ) -> Result<Json<ScheduleView>, Problem> {
     body.faults.with(Ok(()))?;
     let now = api.store.jobs().now().await?;
-    let tx = api.store.begin().await?;
-    if once::take(api, &tx, caller, &body.once).await?.is_none() {
-        let row = hold(api, &tx, caller, id).await?;
+    if let Turn::First(work) = once::begin(api, caller, &body.once).await? {
+        let row = hold(api, &work.tx, caller, id).await?;
         let actor = caller.actor();
         match (paused, row.paused_at) {
             (true, None) => {
-                api.store.pause_schedule(&tx, row, &actor, now).await?;
+                api.store.pause_schedule(&work.tx, row, &actor, now).await?;
             }
             (false, Some(_)) => {
-                api.store.resume_schedule(&tx, row, &actor, now).await?;
+                api.store
+                    .resume_schedule(&work.tx, row, &actor, now)
+                    .await?;
             }
             (true, Some(_)) | (false, None) => {}
         }
-        once::made(api, &tx, caller, &body.once, &Made::Schedule(id)).await?;
+        work.end(Made::Schedule(id)).await?;
     }
-    tx.commit().await?;
     Ok(Json(show(api, caller, id).await?))
 }

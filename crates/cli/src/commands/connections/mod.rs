@@ -237,8 +237,8 @@ fn next_step(connection: &Connection) -> Option<String> {
         )),
         ConnectionStatus::Disabled => Some(format!("`patchbay connections enable {id}`")),
         ConnectionStatus::Disconnected => Some(format!(
-            "`patchbay connect {}`; its records stay readable here",
-            connection.provider
+            "`patchbay connections reconnect {id}` by consent, or `patchbay connections update {id} --secret \
+             FIELD=SOURCE`; it then goes on where it stood"
         )),
     }
 }
