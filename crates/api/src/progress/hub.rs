@@ -17,6 +17,7 @@ use patchbay_core::{
     ids::{JobId, OrgId},
     store::{Store, StoreError, job_reads::JobPicture},
 };
+use patchbay_providers::Registry;
 use tokio::{
     sync::{Notify, broadcast::error::RecvError, watch},
     time::Instant,
@@ -132,7 +133,12 @@ impl Shared {
 
 impl Hub {
     /// Starts the reader.
-    pub fn start(store: Store, hints: Arc<dyn Hints>, shutdown: &CancellationToken) -> Self {
+    pub fn start(
+        store: Store,
+        hints: Arc<dyn Hints>,
+        providers: Arc<Registry>,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let stop = shutdown.child_token();
         let shared = Arc::new(Shared {
             watched: Mutex::default(),
@@ -141,6 +147,7 @@ impl Hub {
         let reader = Reader {
             store,
             hints,
+            providers,
             shared: Arc::clone(&shared),
         };
         let ends_the_reader = Arc::new(stop.clone().drop_guard());
@@ -205,6 +212,7 @@ fn show(shown: &watch::Sender<Arc<JobFrame>>, frame: Arc<JobFrame>) {
 struct Reader {
     store: Store,
     hints: Arc<dyn Hints>,
+    providers: Arc<Registry>,
     shared: Arc<Shared>,
 }
 
@@ -274,7 +282,7 @@ impl Reader {
                 .get(&org)
                 .map(|entry| Arc::clone(&entry.room));
             if let Some(room) = room {
-                room.read_whole(&self.store, org).await?;
+                room.read_whole(&self.store, &self.providers, org).await?;
             }
         }
         let ids: Vec<JobId> = batch

@@ -1,28 +1,33 @@
 //! What the subscribers of one org see: its active jobs (200 at most in the first
-//! picture) and its connections, each with the number of its last change. A
+//! picture), its connections and its alerts, each with the number of its last change. A
 //! subscriber remembers the number it has seen and takes what is newer, so the
 //! memory of the room does not depend on how many watch or how slow they are.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
 use axum::body::Bytes;
 use patchbay_core::{
-    ids::{ConnectionId, JobId, OrgId},
+    ids::{AlertId, ConnectionId, JobId, OrgId},
     store::{Store, StoreError, connections::ConnectionFilter},
 };
+use patchbay_providers::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{JobFrame, frame::event};
-use crate::routes::{connections::ConnectionView, jobs::JobView};
+use crate::routes::{alerts::AlertView, connections::ConnectionView, jobs::JobView};
 
 /// Jobs in the first picture.
 pub const PICTURE_JOBS: u64 = 200;
 /// Connections in the first picture.
 const PICTURE_CONNECTIONS: u64 = 1_000;
+/// Alerts in the first picture.
+const PICTURE_ALERTS: u64 = 200;
+/// Alerts remembered; resolved ones go first, then the oldest.
+const ALERTS_KEPT: usize = 400;
 /// Jobs remembered. Ended ones go first; beyond that the newest waiting ones are not shown.
 const JOBS_KEPT: usize = 1_000;
 
@@ -31,6 +36,7 @@ const JOBS_KEPT: usize = 1_000;
 struct Picture<'a> {
     jobs: Vec<&'a JobView>,
     connections: Vec<&'a ConnectionView>,
+    alerts: Vec<&'a AlertView>,
 }
 
 /// One org's shown things.
@@ -50,6 +56,7 @@ struct Shown {
     picture: Option<(u64, Bytes)>,
     jobs: BTreeMap<JobId, Entry<Arc<JobFrame>>>,
     connections: BTreeMap<ConnectionId, Entry<ConnectionView>>,
+    alerts: BTreeMap<AlertId, Entry<AlertView>>,
 }
 
 #[derive(Debug)]
@@ -104,7 +111,12 @@ impl OrgRoom {
     }
 
     /// Reads everything of the org that is shown.
-    pub async fn read_whole(&self, store: &Store, org: OrgId) -> Result<(), StoreError> {
+    pub async fn read_whole(
+        &self,
+        store: &Store,
+        known: &Registry,
+        org: OrgId,
+    ) -> Result<(), StoreError> {
         let mut connections = store
             .connections(org, &ConnectionFilter::default(), PICTURE_CONNECTIONS)
             .await?;
@@ -121,6 +133,7 @@ impl OrgRoom {
             active.map(|(id, _)| *id).collect()
         };
         jobs.extend(store.job_pictures(&gone).await?);
+        let alerts = self.read_alerts(store, known, org).await?;
         let mut shown = self.lock();
         for job in jobs {
             shown.job(&Arc::new(JobFrame::of(job)));
@@ -128,12 +141,39 @@ impl OrgRoom {
         for row in connections {
             shown.connection(ConnectionView::from(row));
         }
+        for alert in alerts {
+            shown.alert(alert);
+        }
         shown.make_room();
         if shown.last_change == 0 {
             shown.last_change = 1;
         }
         self.tell(&shown);
         Ok(())
+    }
+
+    /// Alerts that stand, and those that were shown as standing and may be over.
+    async fn read_alerts(
+        &self,
+        store: &Store,
+        known: &Registry,
+        org: OrgId,
+    ) -> Result<Vec<AlertView>, StoreError> {
+        let standing: Vec<AlertId> = {
+            let shown = self.lock();
+            let standing = shown.alerts.values().filter(|entry| !entry.of.is_over());
+            standing.map(|entry| entry.of.id()).collect()
+        };
+        let rows = store
+            .standing_alerts(org, PICTURE_ALERTS, &standing)
+            .await?;
+        let about = rows.iter().filter_map(|row| row.connection_id);
+        let providers: HashMap<ConnectionId, String> =
+            store.providers_of_connections(org, about).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| AlertView::of(known, &providers, row))
+            .collect())
     }
 
     fn tell(&self, shown: &Shown) {
@@ -156,8 +196,15 @@ impl Shown {
             .filter(|job| !job.state.is_end());
         let jobs = active.rev().take(PICTURE_JOBS as usize).collect();
         let connections = self.connections.values().map(|entry| &entry.of).collect();
+        let alerts = self.alerts.values().map(|entry| &entry.of);
+        let alerts = alerts.rev().filter(|alert| !alert.is_over());
+        let picture = Picture {
+            jobs,
+            connections,
+            alerts: alerts.take(PICTURE_ALERTS as usize).collect(),
+        };
         let id = self.last_change.to_string();
-        event("picture", Some(&id), &Picture { jobs, connections })
+        event("picture", Some(&id), &picture)
     }
 
     fn job(&mut self, frame: &Arc<JobFrame>) {
@@ -178,6 +225,14 @@ impl Shown {
         }
     }
 
+    fn alert(&mut self, view: AlertView) {
+        let before = self.alerts.get(&view.id());
+        if before.is_none_or(|entry| entry.of != view) {
+            let change = self.change(before.map(|entry| entry.change), "alert", &view);
+            self.alerts.insert(view.id(), Entry { change, of: view });
+        }
+    }
+
     /// Counts a change; its event takes the place of the one before.
     fn change(&mut self, before: Option<u64>, name: &str, view: &impl Serialize) -> u64 {
         if let Some(before) = before {
@@ -191,6 +246,16 @@ impl Shown {
     }
 
     fn make_room(&mut self) {
+        while self.alerts.len() > ALERTS_KEPT {
+            let over = self.alerts.values().find(|entry| entry.of.is_over());
+            let goes = over.or_else(|| self.alerts.values().next());
+            let Some(id) = goes.map(|entry| entry.of.id()) else {
+                break;
+            };
+            if let Some(gone) = self.alerts.remove(&id) {
+                self.events.remove(&gone.change);
+            }
+        }
         while self.jobs.len() > JOBS_KEPT {
             let ended = self
                 .jobs

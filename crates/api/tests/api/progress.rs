@@ -7,11 +7,13 @@ use axum::{
     http::{Method, Request, Response},
 };
 use futures::StreamExt;
-use patchbay_core::{ids::JobId, job::Settle};
+use patchbay_core::{
+    connection::ConnectionStatus, hints::Signal, ids::JobId, job::Settle, store::alerts::AlertWalk,
+};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::desk::{Desk, desk};
+use crate::desk::{Desk, SECRET, desk};
 
 /// Longer than any read by the clock, so that a lost event fails the test and a slow machine does not.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -263,4 +265,107 @@ async fn an_organizations_stream_begins_with_a_picture_and_goes_on_with_changes(
         (&theirs.data["jobs"], &theirs.data["connections"]),
         (&json!([]), &json!([]))
     );
+}
+
+/// The next event of an alert.
+async fn alert(reader: &mut Reader) -> Value {
+    loop {
+        let event = reader.event().await;
+        if event.name == "alert" {
+            return event.data;
+        }
+    }
+}
+
+/// A scheduler looks, and tells of what it changed.
+async fn look(desk: &Desk) {
+    let mut walk = AlertWalk::default();
+    for changed in desk.store.look_for_alerts(&mut walk).await.unwrap() {
+        let signal = Signal::Alert {
+            org: changed.org,
+            alert: changed.alert,
+        };
+        desk.hints.signal(signal).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_organizations_stream_tells_of_its_alerts() {
+    let desk = desk().await;
+    let mut reader = Reader::of(open(&desk, "/stream", None).await);
+    let mut stranger = {
+        let request = desk.request(&desk.stranger, Method::GET, "/stream");
+        let request = request.body(Body::empty()).unwrap();
+        Reader::of(desk.router.clone().oneshot(request).await.unwrap())
+    };
+    assert_eq!(reader.event().await.data["alerts"], json!([]));
+    assert_eq!(stranger.event().await.data["alerts"], json!([]));
+
+    let id = desk.connection(ConnectionStatus::Error).await;
+    look(&desk).await;
+    let raised = alert(&mut reader).await;
+    assert_eq!(
+        (&raised["kind"], &raised["state"]),
+        (&json!("credential_refused"), &json!("open"))
+    );
+    assert_eq!(raised["connection_id"], json!(id));
+    for words in ["title", "meaning", "impact", "next_action"] {
+        assert!(!raised[words].as_str().unwrap().is_empty(), "{words}");
+    }
+    let path = format!("/alerts/{}", raised["id"].as_str().unwrap());
+    assert_eq!(desk.get(&path).await.expect(200), raised);
+
+    // Who comes now gets it with the picture.
+    let mut late = Reader::of(open(&desk, "/stream", None).await);
+    assert_eq!(late.event().await.data["alerts"], json!([raised]));
+
+    desk.post(&format!("{path}/acknowledge"), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(alert(&mut reader).await["state"], "acknowledged");
+    let until = desk.store.clock().now() + chrono::TimeDelta::hours(1);
+    desk.post(&format!("{path}/silence"), json!({ "until": until }))
+        .await
+        .expect(200);
+    assert!(alert(&mut reader).await["silenced_until"].is_string());
+
+    let tx = desk.store.begin().await.unwrap();
+    let row = desk.store.lock_connection(&tx, desk.org, id).await.unwrap();
+    desk.store
+        .restore_connection(&tx, &row.unwrap())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    look(&desk).await;
+    let over = alert(&mut reader).await;
+    assert_eq!(
+        (&over["id"], &over["state"]),
+        (&raised["id"], &json!("resolved"))
+    );
+    let mut after = Reader::of(open(&desk, "/stream", None).await);
+    assert_eq!(after.event().await.data["alerts"], json!([]));
+
+    let events = desk.get("/events").await.expect(200);
+    let kinds: Vec<&str> = events["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .filter(|kind| kind.starts_with("alert."))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "alert.resolved",
+            "alert.silenced",
+            "alert.acknowledged",
+            "alert.raised"
+        ]
+    );
+    // Nothing of it went to the other organization: its next event is one of its own.
+    let body = json!({ "provider": "square", "credential": { "access_token": SECRET } });
+    desk.ask_as(&desk.stranger, Method::POST, "/connections", Some(body))
+        .await
+        .expect(202);
+    assert_ne!(stranger.event().await.name, "alert");
 }

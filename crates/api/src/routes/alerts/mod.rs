@@ -14,6 +14,7 @@ use patchbay_core::{
     ids::{AlertId, ConnectionId},
     store::alerts::{AlertFilter, AlertPlace},
 };
+use patchbay_providers::Registry;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -76,6 +77,49 @@ pub struct AlertView {
     resolved_at: Option<DateTime<Utc>>,
 }
 
+impl AlertView {
+    /// As people see it; `providers` are those of the connections.
+    pub fn of(
+        known: &Registry,
+        providers: &HashMap<ConnectionId, String>,
+        row: alert::Model,
+    ) -> Self {
+        let words = row.kind.words();
+        let provider = row.connection_id.and_then(|id| providers.get(&id).cloned());
+        let known = provider.as_deref().and_then(|key| known.get(key));
+        Self {
+            state: row.state(),
+            impact: known.map(|provider| provider.manifest().impact.clone()),
+            provider,
+            id: row.id,
+            kind: row.kind,
+            connection_id: row.connection_id,
+            title: words.title,
+            meaning: words.meaning,
+            next_action: words.next_action,
+            count: row.count,
+            first_seen: row.first_seen,
+            last_seen: row.last_seen,
+            flaps: row.flaps,
+            acknowledged_at: row.acknowledged_at,
+            acknowledged_by: row.acknowledged_by,
+            silenced_until: row.silenced_until,
+            silenced_by: row.silenced_by,
+            notified_at: row.notified_at,
+            resolved_at: row.resolved_at,
+        }
+    }
+
+    pub(crate) fn id(&self) -> AlertId {
+        self.id
+    }
+
+    /// Whether its cause is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state == AlertState::Resolved
+    }
+}
+
 /// Which alerts to read.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +164,7 @@ pub async fn list(
         rows,
         limit,
         AlertPlace::of,
-        |row| view(&api, &providers, row),
+        |row| AlertView::of(&api.providers, &providers, row),
     )))
 }
 
@@ -143,7 +187,7 @@ async fn show(api: &Api, caller: &Caller, id: AlertId) -> Result<AlertView, Prob
     let row = api.store.alert(caller.org, id).await?;
     let row = row.ok_or_else(|| Problem::not_found("alert"))?;
     let providers = providers_of(api, caller, std::slice::from_ref(&row)).await?;
-    Ok(view(api, &providers, row))
+    Ok(AlertView::of(&api.providers, &providers, row))
 }
 
 /// The provider of each connection that the alerts are about.
@@ -157,31 +201,4 @@ async fn providers_of(
         .store
         .providers_of_connections(caller.org, connections)
         .await?)
-}
-
-fn view(api: &Api, providers: &HashMap<ConnectionId, String>, row: alert::Model) -> AlertView {
-    let words = row.kind.words();
-    let provider = row.connection_id.and_then(|id| providers.get(&id).cloned());
-    let known = provider.as_deref().and_then(|key| api.providers.get(key));
-    AlertView {
-        state: row.state(),
-        impact: known.map(|provider| provider.manifest().impact.clone()),
-        provider,
-        id: row.id,
-        kind: row.kind,
-        connection_id: row.connection_id,
-        title: words.title,
-        meaning: words.meaning,
-        next_action: words.next_action,
-        count: row.count,
-        first_seen: row.first_seen,
-        last_seen: row.last_seen,
-        flaps: row.flaps,
-        acknowledged_at: row.acknowledged_at,
-        acknowledged_by: row.acknowledged_by,
-        silenced_until: row.silenced_until,
-        silenced_by: row.silenced_by,
-        notified_at: row.notified_at,
-        resolved_at: row.resolved_at,
-    }
 }

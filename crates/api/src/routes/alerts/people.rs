@@ -15,7 +15,7 @@ use crate::{
     extract::{Body, Id},
     problem::{FieldError, Problem, ProblemBody},
     routes::Empty,
-    state::Api,
+    state::{Announcement, Api},
 };
 
 /// The longest that an alert may be silent.
@@ -52,6 +52,7 @@ pub async fn acknowledge(
         .acknowledge_alert(&tx, &alert, &caller.actor())
         .await?;
     tx.commit().await?;
+    tell(&api, &caller, id);
     Ok(Json(show(&api, &caller, id).await?))
 }
 
@@ -93,7 +94,15 @@ pub async fn silence(
             .await?;
     }
     tx.commit().await?;
+    tell(&api, &caller, id);
     Ok(Json(show(&api, &caller, id).await?))
+}
+
+/// After the commit: who watches the org looks.
+fn tell(api: &Api, caller: &Caller, id: AlertId) {
+    let mut announcement = Announcement::default();
+    announcement.alert(caller.org, id);
+    api.announce(announcement);
 }
 
 /// The alert in the caller's org, its row held until the transaction ends.

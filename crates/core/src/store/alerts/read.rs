@@ -101,6 +101,30 @@ impl Store {
         Ok(rows)
     }
 
+    /// Alerts of the org whose cause is there, newest first, and of `beside` those that are not
+    /// among them.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn standing_alerts(
+        &self,
+        org: OrgId,
+        limit: u64,
+        beside: &[AlertId],
+    ) -> Result<Vec<Model>, StoreError> {
+        let query = part(org, &AlertFilter::default(), false).limit(limit);
+        let mut rows = query.all(self.db()).await?;
+        let mut others = beside.to_vec();
+        others.retain(|id| rows.iter().all(|row| row.id != *id));
+        if !others.is_empty() {
+            let query = Entity::find()
+                .filter(Column::OrgId.eq(org))
+                .filter(Column::Id.is_in(others));
+            rows.extend(query.all(self.db()).await?);
+        }
+        Ok(rows)
+    }
+
     /// One alert of the org.
     ///
     /// # Errors
