@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use patchbay_core::{
     failure::{Failure, FailureKind, NextAction},
     job::{JobError, Next},
-    outbound::OutboundError,
+    outbound::{HostSaid, OutboundError},
 };
 
 /// Wait when a provider says "too many" without saying for how long.
@@ -35,6 +35,8 @@ pub struct ProviderError {
     pub field: Option<String>,
     /// Its host is left alone until `retry_after` has passed, so nothing was sent.
     pub paused: bool,
+    /// It gave no answer that can be used, by its own fault or that of the way to it.
+    pub host_is_down: bool,
 }
 
 impl ProviderError {
@@ -50,6 +52,7 @@ impl ProviderError {
             place_forgotten: false,
             field: None,
             paused: false,
+            host_is_down: false,
         }
     }
 
@@ -81,6 +84,16 @@ impl ProviderError {
     #[must_use]
     pub fn invalid(message: impl Into<String>, action: impl Into<String>) -> Self {
         Self::new(FailureKind::Invalid, message, action)
+    }
+
+    /// What it says of the host in a dialogue that is not HTTP, where every refusal has a code.
+    #[must_use]
+    pub fn host_said(&self) -> HostSaid {
+        match (self.host_is_down, &self.code) {
+            (true, _) => HostSaid::Nothing(self.message.clone()),
+            (false, Some(_)) => HostSaid::Answer,
+            (false, None) => HostSaid::Unasked,
+        }
     }
 
     /// What is stored and shown.
@@ -181,7 +194,9 @@ impl From<OutboundError> for ProviderError {
                 "Check this machine's clock and trust anchors, and whether a proxy intercepts TLS.",
             ),
         };
-        Self::new(kind, error.to_string(), action)
+        let mut said = Self::new(kind, error.to_string(), action);
+        said.host_is_down = error.is_the_hosts();
+        said
     }
 }
 

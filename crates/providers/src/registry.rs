@@ -150,14 +150,29 @@ impl Registry {
         }
     }
 
-    /// Where calls of a provider's API go for a checked config: the first place of their
-    /// address.
+    /// Where calls of a provider go for a checked config: its API or the server that config
+    /// names, and where its grants are exchanged and ended.
     #[must_use]
-    pub fn origin(&self, key: &str, config: &Value) -> Option<Origin> {
-        match self.overrides.get(key) {
-            Some((_, origin)) => Some(origin.clone()),
-            None => Origin::of(&self.get(key)?.manifest().base_url(config)?).ok(),
-        }
+    pub fn origins(&self, key: &str, config: &Value) -> Vec<Origin> {
+        let Some(provider) = self.get(key) else {
+            return Vec::new();
+        };
+        let manifest = provider.manifest();
+        let mut origins = match (self.overrides.get(key), manifest.base_url(config)) {
+            (Some((_, origin)), _) => vec![origin.clone()],
+            (None, Some(url)) => match Origin::of(&url) {
+                Ok(origin) => vec![origin],
+                // No HTTP.
+                Err(_) => manifest.credential_origins(config),
+            },
+            (None, None) => Vec::new(),
+        };
+        origins.extend(
+            self.oauth(&**provider, config)
+                .map(|place| place.origins)
+                .unwrap_or_default(),
+        );
+        origins
     }
 
     /// Where a provider's consent lives for a checked config: as its manifest says, or

@@ -76,12 +76,38 @@ impl Session {
     }
 
     /// Connects to the server that config names: the one that may be given the credential.
+    /// Call it within [`guarded`](Self::guarded).
     ///
     /// # Errors
     /// The address policy refused it, or nobody is there.
     pub async fn dial(&self) -> Result<TcpConnection, ProviderError> {
+        Ok(self.outbound.connect_tcp(self.server()?).await?)
+    }
+
+    /// Runs a dialogue with that server under its circuit breaker.
+    ///
+    /// # Errors
+    /// The server is left alone for now, or what the dialogue failed with.
+    pub async fn guarded<T>(
+        &self,
+        dialogue: impl Future<Output = Result<T, ProviderError>>,
+    ) -> Result<T, ProviderError> {
+        let server = self.server()?;
+        self.outbound
+            .guarded(&self.subject, server, dialogue, ProviderError::host_said)
+            .await
+    }
+
+    /// Where its calls go first: the root of the API, or the server that config names.
+    #[must_use]
+    pub fn host(&self) -> Option<Origin> {
+        let api = Origin::of(&self.base_url).ok();
+        api.or_else(|| self.credential_origins.first().cloned())
+    }
+
+    fn server(&self) -> Result<&Origin, ProviderError> {
         match self.credential_origins.as_slice() {
-            [origin] => Ok(self.outbound.connect_tcp(origin).await?),
+            [origin] => Ok(origin),
             [] | [_, _, ..] => Err(ProviderError::invalid(
                 "The connection's config names no server.",
                 "Correct the connection's config.",

@@ -26,7 +26,7 @@ pub(crate) fn spare(session: &Session, error: JobError) -> JobError {
         return error;
     }
     let held = session.outbound.breakers().and_then(|breakers| {
-        let origin = patchbay_core::outbound::Origin::of(&session.base_url).ok()?;
+        let origin = session.host()?;
         breakers.held(&session.subject.provider, &origin.to_string())
     });
     let Some(held) = held else { return error };

@@ -20,6 +20,7 @@ pub mod lease;
 pub mod metrics;
 pub mod refresh;
 pub mod run;
+mod stop_reason;
 mod supervise;
 pub mod worker;
 

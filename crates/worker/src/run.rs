@@ -11,7 +11,6 @@ use std::{
 
 use patchbay_core::{
     entities::{connection, job::Model as Job},
-    failure::{Failure, FailureKind},
     hints::{Hints, Signal},
     ids::{ConnectionId, OrgId},
     job::{JobError, Lease, Next, Settle, Settlement},
@@ -24,19 +23,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::job_log::JobLog;
-
-/// Why a body is asked to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// The job is not ours any more: cancelled, taken over, or the lease could not be renewed.
-    Lost,
-    /// It ran past its deadline.
-    Deadline,
-    /// The process is stopping.
-    Shutdown,
-    /// The process makes room for a job that is to run alone.
-    MakingRoom,
-}
+pub use crate::stop_reason::StopReason;
+pub(crate) use crate::stop_reason::stopped_failure;
 
 /// Why nothing may be written.
 #[derive(Debug, thiserror::Error)]
@@ -325,31 +313,6 @@ impl JobRun {
 
     pub(crate) fn set_ended(&self) {
         self.ended.store(true, Ordering::Relaxed);
-    }
-}
-
-pub(crate) fn stopped_failure(reason: StopReason) -> Failure {
-    match reason {
-        StopReason::Lost => Failure::new(
-            FailureKind::Internal,
-            "the job was cancelled or taken over while it ran",
-            "Nothing to do.",
-        ),
-        StopReason::Deadline => Failure::new(
-            FailureKind::Deadline,
-            "the job ran past its deadline and was stopped",
-            "Ask for less in one job, or raise its timeout.",
-        ),
-        StopReason::Shutdown => Failure::new(
-            FailureKind::Internal,
-            "the worker stopped; the job goes on elsewhere",
-            "Nothing to do.",
-        ),
-        StopReason::MakingRoom => Failure::new(
-            FailureKind::Internal,
-            "the worker made room for a job that has to run alone; this one goes on elsewhere",
-            "Nothing to do.",
-        ),
     }
 }
 

@@ -264,6 +264,7 @@ async fn a_revocation_address_that_points_inside_is_not_asked() {
         clock: &desk.clock,
         trace_context: None,
         limits: Limits::default(),
+        exempt: false,
     };
     let tokens = [("access_token", "a"), ("refresh_token", "r")];
     let fields = SecretFields(

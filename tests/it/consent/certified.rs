@@ -121,6 +121,7 @@ async fn a_certified_server_connects_refreshes_refuses_a_replay_and_revokes() {
         clock: &desk.clock,
         trace_context: None,
         limits: Limits::default(),
+        exempt: false,
     };
     let replayed = oauth::refresh(&call, &tokens[0]).await.unwrap_err();
     assert!(matches!(replayed, TokenError::Refused(_)), "{replayed:?}");

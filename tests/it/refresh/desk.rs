@@ -67,6 +67,7 @@ pub async fn grant(desk: &Desk) {
         clock: &*ctx.clock,
         trace_context: None,
         limits: Limits::default(),
+        exempt: false,
     };
     let granted = oauth::exchange(&call, &code, &REDIRECT.parse().unwrap(), None)
         .await

@@ -58,8 +58,8 @@ pub async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Breaker
     // The host may name another organization's account.
     let is_ours = |key: &(String, String)| {
         configs.iter().any(|(provider, config)| {
-            let origin = || api.providers.origin(provider, config);
-            *provider == key.0 && origin().is_some_and(|origin| origin.to_string() == key.1)
+            let origins = || api.providers.origins(provider, config).into_iter();
+            *provider == key.0 && origins().any(|origin| origin.to_string() == key.1)
         })
     };
     let ours = rows.iter().filter(|(key, _)| is_ours(key));

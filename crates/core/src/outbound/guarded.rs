@@ -1,7 +1,59 @@
-//! One call under the circuit breaker of its host.
+//! One call, or one dialogue that is not HTTP, under the circuit breaker of its host.
 
-use super::{Origin, OutboundError, OutboundResponse, Subject};
-use crate::breaker::Breakers;
+use super::{Origin, Outbound, OutboundError, OutboundResponse, Subject};
+use crate::breaker::{Breakers, Pass};
+
+/// What the failure of a dialogue says of its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostSaid {
+    /// It answered; what it refused is not its fault.
+    Answer,
+    /// Nothing that could be used, by its own fault or that of the way to it.
+    Nothing(String),
+    /// It was not asked, or what went wrong says nothing of it.
+    Unasked,
+}
+
+impl Outbound {
+    /// Runs a dialogue with `origin` that is not HTTP, unless the host is left alone; then
+    /// nothing is sent. `judge` says what a failure means for the host.
+    ///
+    /// # Errors
+    /// [`OutboundError::Paused`], or what the dialogue failed with.
+    pub async fn guarded<T, E: From<OutboundError>>(
+        &self,
+        subject: &Subject,
+        origin: &Origin,
+        dialogue: impl Future<Output = Result<T, E>>,
+        judge: impl FnOnce(&E) -> HostSaid,
+    ) -> Result<T, E> {
+        let Some(breakers) = &self.breakers else {
+            return dialogue.await;
+        };
+        let pass = enter(breakers, subject, origin).await?;
+        let outcome = dialogue.await;
+        match outcome.as_ref().map_err(judge) {
+            Ok(_) | Err(HostSaid::Answer) => breakers.passed(&pass).await,
+            Err(HostSaid::Nothing(reason)) => breakers.failed(&pass, &reason).await,
+            Err(HostSaid::Unasked) => {}
+        }
+        outcome
+    }
+}
+
+async fn enter(
+    breakers: &Breakers,
+    subject: &Subject,
+    origin: &Origin,
+) -> Result<Pass, OutboundError> {
+    breakers
+        .enter(&subject.provider, &origin.to_string(), subject.exempt)
+        .await
+        .map_err(|held| OutboundError::Paused {
+            label: subject.label.clone(),
+            held,
+        })
+}
 
 /// Makes the call, unless the host is left alone; then nothing is sent. What came of a call
 /// that was made is told as it is: only its caller knows whether it may be made again.
@@ -11,13 +63,7 @@ pub(super) async fn send(
     origin: &Origin,
     call: impl Future<Output = Result<OutboundResponse, OutboundError>>,
 ) -> Result<OutboundResponse, OutboundError> {
-    let pass = breakers
-        .enter(&subject.provider, &origin.to_string(), subject.exempt)
-        .await
-        .map_err(|held| OutboundError::Paused {
-            label: subject.label.clone(),
-            held,
-        })?;
+    let pass = enter(breakers, subject, origin).await?;
     let outcome = call.await;
     match &outcome {
         // Its own fault; 4xx, also 429, are answers.

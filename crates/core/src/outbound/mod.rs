@@ -26,6 +26,7 @@ mod tcp;
 mod tests;
 
 pub use error::{OutboundError, Stage};
+pub use guarded::HostSaid;
 pub use policy::{AddressPolicy, Allowed, InvalidAllowed, is_public};
 pub use request::{Credential, Limits, Origin, OutboundRequest, OutboundResponse, Subject};
 pub use reqwest::{Method, StatusCode, header};

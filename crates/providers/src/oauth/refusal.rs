@@ -104,7 +104,10 @@ impl From<OutboundError> for TokenError {
         let error = ProviderError::from(error);
         match (is_ours, is_unsent) {
             (true, _) => Self::Misconfigured(error),
-            (false, true) => Self::Later { error, after: None },
+            (false, true) => {
+                let after = error.retry_after;
+                Self::Later { error, after }
+            }
             (false, false) => Self::Unknown(error),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use patchbay_core::{
     clock::Clock,
     outbound::{
-        Credential, Limits, Method, Outbound, OutboundRequest,
+        Credential, Limits, Method, Outbound, OutboundRequest, Subject,
         header::{ACCEPT, HeaderValue},
     },
     secret::Secret,
@@ -35,6 +35,8 @@ pub struct TokenCall<'a> {
     pub trace_context: Option<&'a str>,
     /// Deadlines. Answers over 64 KB are refused whatever they say.
     pub limits: Limits,
+    /// Sent also while the host is left alone: what it says cannot be asked for later.
+    pub exempt: bool,
 }
 
 /// Exchanges the code of a callback. The code is used up by this, whatever comes back.
@@ -125,6 +127,11 @@ impl<'a> TokenCall<'a> {
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         request.trace_context = self.trace_context.map(str::to_owned);
         request.limits = self.limits;
+        request.subject = Some(Subject {
+            provider: self.place.provider.as_str().into(),
+            label: self.place.label.as_str().into(),
+            exempt: self.exempt,
+        });
         request.limits.body = request.limits.body.min(LONGEST);
         request
     }

@@ -264,6 +264,7 @@ impl StandIn {
             clock: &SystemClock,
             trace_context: None,
             limits: Limits::default(),
+            exempt: false,
         }
     }
 

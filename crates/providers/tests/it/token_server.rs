@@ -98,6 +98,7 @@ impl TokenServer {
             clock: &SystemClock,
             trace_context: None,
             limits: self.limits,
+            exempt: false,
         }
     }
 

@@ -41,6 +41,8 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Err(RefreshError::Gone | RefreshError::NotRefreshable) => {
             Ok(json!({ "refreshed": false, "reason": "no longer needed" }))
         }
-        Err(error @ (RefreshError::Later { .. } | RefreshError::Job(_))) => Err(error.into()),
+        Err(
+            error @ (RefreshError::Later { .. } | RefreshError::Held(_) | RefreshError::Job(_)),
+        ) => Err(error.into()),
     }
 }

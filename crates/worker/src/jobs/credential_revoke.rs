@@ -90,6 +90,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
             total: CALL,
             ..Limits::default()
         },
+        exempt: false,
     };
     let revoked = tokio::select! {
         revoked = oauth::revoke(&call, &secret) => revoked,
@@ -106,6 +107,10 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
                 )
                 .await;
             Ok(told(true, "it had ended before"))
+        }
+        // Left alone, not refused: it is told when the host answers, and costs no attempt.
+        Err(TokenError::Later { error, .. }) if error.paused => {
+            Err(error.into_job_error(ctx.clock.now(), None))
         }
         Err(TokenError::Later { error, after }) => Err(JobError {
             next: Next::Retry { after },

@@ -25,9 +25,7 @@ use patchbay_providers::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    Fresh, Outcome, RefreshCounts, RefreshError, narrowed::Narrowed, open, present,
-};
+use super::{Fresh, Outcome, RefreshCounts, RefreshError, narrowed::Narrowed, open, present};
 use crate::{context::Context, jobs::opening::vault_error};
 
 /// Longest a token endpoint may take.
@@ -145,7 +143,7 @@ impl Turn<'_> {
             return Err(Asked::Impossible(RefreshError::NotRefreshable));
         };
         let (place, client) = self.place(row).await.map_err(Asked::Impossible)?;
-        oauth::refresh(&self.call(&place, &client), refresh_token)
+        oauth::refresh(&self.call(&place, &client, false), refresh_token)
             .await
             .map_err(Asked::Token)
     }
@@ -180,7 +178,12 @@ impl Turn<'_> {
         })
     }
 
-    fn call<'c>(&'c self, place: &'c OauthPlace, client: &'c OauthClient) -> TokenCall<'c> {
+    fn call<'c>(
+        &'c self,
+        place: &'c OauthPlace,
+        client: &'c OauthClient,
+        exempt: bool,
+    ) -> TokenCall<'c> {
         TokenCall {
             outbound: &self.ctx.outbound,
             place,
@@ -192,7 +195,7 @@ impl Turn<'_> {
                 total: TOKEN_CALL,
                 ..Limits::default()
             },
-            exempt: false,
+            exempt,
         }
     }
 
@@ -253,10 +256,7 @@ impl Turn<'_> {
         let Ok((place, client)) = self.place(row).await else {
             return;
         };
-        let call = TokenCall {
-            exempt: true,
-            ..self.call(&place, &client)
-        };
+        let call = self.call(&place, &client, true);
         if let Err(error) = oauth::revoke(&call, secret).await {
             tracing::warn!(error = %error.error(), "a token that came too late was not revoked");
         }
@@ -313,13 +313,13 @@ impl Turn<'_> {
                 self.counts.misconfigured.add(1);
                 self.put_off(row, later(error, Some(MISCONFIGURED))).await
             }
-            TokenError::Later { error, .. } if error.paused => {
-                self.counts.postponed.add(1);
-                let held = RefreshError::Held(error.into_job_error(self.ctx.clock.now(), None));
-                self.put_off(row, held).await
-            }
             TokenError::Later { error, after } => {
                 self.counts.postponed.add(1);
+                if error.paused {
+                    let now = self.ctx.clock.now();
+                    let held = RefreshError::Held(error.into_job_error(now, None));
+                    return self.put_off(row, held).await;
+                }
                 self.put_off(row, later(error, after)).await
             }
             TokenError::Unknown(error) => {

@@ -162,11 +162,7 @@ impl Refresher {
             // What still works is used while the provider cannot renew it.
             Err(
                 RefreshError::Later { .. } | RefreshError::Held(_) | RefreshError::NotRefreshable,
-            )
-                if row.expires_at.is_some_and(|end| end > now) =>
-            {
-                open(ctx, row).await
-            }
+            ) if row.expires_at.is_some_and(|end| end > now) => open(ctx, row).await,
             other => other,
         }
     }

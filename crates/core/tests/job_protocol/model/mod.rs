@@ -6,6 +6,7 @@ mod alone;
 mod ends;
 mod poison;
 mod replays;
+mod rescued;
 mod run;
 mod table;
 mod turns;
@@ -241,14 +242,14 @@ fn random_sequences_of_a_crowd_on_postgres_do_what_the_model_says() {
 }
 
 #[test]
-fn among_any_poisons_on_sqlite_none_dies_more_than_three_times_and_healthy_jobs_end() {
+fn random_sequences_with_poisons_on_sqlite_set_aside_them_and_nothing_else() {
     look(20, &poison::chances(), async |chances| {
         poison::run(chances, false).await
     });
 }
 
 #[test]
-fn among_any_poisons_on_postgres_none_dies_more_than_three_times_and_healthy_jobs_end() {
+fn random_sequences_with_poisons_on_postgres_set_aside_them_and_nothing_else() {
     look(5, &poison::chances(), async |chances| {
         poison::run(chances, true).await
     });

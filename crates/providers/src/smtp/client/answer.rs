@@ -34,7 +34,8 @@ impl Lost {
     pub(crate) fn before_anything(self, host: &str) -> ProviderError {
         const IF_IT_LASTS: &str =
             "Look at the mail server, or at its service's status page, if it lasts.";
-        match self {
+        let is_down = !matches!(self, Self::NoReply(NoReply::Malformed(_)));
+        let mut error = match self {
             Self::Late(patience) => ProviderError::new(
                 FailureKind::Timeout,
                 format!("{host} gave no answer within {} s.", patience.as_secs()),
@@ -50,7 +51,9 @@ impl Lost {
                 format!("{host} answered what is no SMTP: {what}."),
                 "Check host, port and encryption: behind the port may be another service, or one that expects `tls`.",
             ),
-        }
+        };
+        error.host_is_down = is_down;
+        error
     }
 
     /// What it means once the e-mail was handed over.
@@ -113,6 +116,8 @@ pub(crate) fn refusal(host: &str, reply: &Reply, stage: Stage) -> ProviderError 
         )
     };
     let mut error = ProviderError::new(kind, message, action).code(reply.codes());
+    // Like a 503: 421 and its kin before anybody has logged in.
+    error.host_is_down = reply.is_later() && stage == Stage::Opening;
     if kind == FailureKind::RateLimited {
         error.retry_after = Some(OVER_THEIR_LIMIT);
     }
@@ -170,6 +175,8 @@ pub(crate) fn no_tls(error: OutboundError) -> ProviderError {
     let is_tls = matches!(error, OutboundError::Tls { .. });
     let mut error = ProviderError::from(error);
     if is_tls {
+        // A wrong `ca_certificates` or `security` of one connection is no fault of the host.
+        error.host_is_down = false;
         error.action = "Give the host as the server's certificate names it. If the certificate comes from an authority of your own, \
             put that into ca_certificates. With port 465 the encryption is `tls`, with 587 `starttls`.".into();
     }

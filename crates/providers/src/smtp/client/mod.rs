@@ -60,12 +60,14 @@ pub(crate) struct Recipients {
 }
 
 impl Dialogue {
-    /// Connects, encrypts as the config asks, and logs in where it has a login.
+    /// Connects, encrypts as the config asks, and logs in where it has a login; under the
+    /// circuit breaker of the server.
     pub(crate) async fn open(
         session: &Session,
         settings: &Settings,
     ) -> Result<Self, ProviderError> {
-        within(PRELUDE, settings, Self::begin(session, settings)).await
+        let begun = within(PRELUDE, settings, Self::begin(session, settings));
+        session.guarded(begun).await
     }
 
     async fn begin(session: &Session, settings: &Settings) -> Result<Self, ProviderError> {

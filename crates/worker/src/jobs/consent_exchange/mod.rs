@@ -293,6 +293,8 @@ impl<'a> Exchange<'a> {
                 total: TOKEN_CALL,
                 ..Limits::default()
             },
+            // A code lives for minutes, and somebody waits.
+            exempt: true,
         };
         self.run
             .log
