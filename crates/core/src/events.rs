@@ -165,6 +165,18 @@ pub enum EventKind {
     #[serde(rename = "alert.silenced")]
     #[sea_orm(string_value = "alert.silenced")]
     AlertSilenced,
+    /// A person said where the org is told of alerts.
+    #[serde(rename = "alert_channel.set")]
+    #[sea_orm(string_value = "alert_channel.set")]
+    AlertChannelSet,
+    /// A person removed a channel of alerts.
+    #[serde(rename = "alert_channel.removed")]
+    #[sea_orm(string_value = "alert_channel.removed")]
+    AlertChannelRemoved,
+    /// A receiver said that it wants no more alerts.
+    #[serde(rename = "alert_channel.disabled")]
+    #[sea_orm(string_value = "alert_channel.disabled")]
+    AlertChannelDisabled,
     /// A person sent a dead job back to work.
     #[serde(rename = "job.retried")]
     #[sea_orm(string_value = "job.retried")]

@@ -39,6 +39,10 @@ pub enum JobKind {
     ConsentExchange,
     /// Stores an org's own OAuth client, whose secret came sealed.
     OauthClientSet,
+    /// Stores what messages to a webhook that tells of alerts are signed with, which came sealed.
+    AlertWebhookSet,
+    /// Tells a webhook of an alert.
+    AlertDelivery,
     /// Does nothing for `args.sleep_ms`; benchmarks and fault tests run it.
     Noop,
 }

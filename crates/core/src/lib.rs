@@ -25,3 +25,4 @@ pub mod secret;
 pub mod store;
 pub mod sync_args;
 pub mod vault;
+pub mod webhook_signing;

@@ -15,6 +15,8 @@ pub(crate) fn is_exempt(kind: JobKind) -> bool {
         | JobKind::CredentialRevoke
         | JobKind::ConsentExchange
         | JobKind::OauthClientSet
+        | JobKind::AlertWebhookSet
+        | JobKind::AlertDelivery
         | JobKind::Noop => false,
     }
 }

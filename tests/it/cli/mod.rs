@@ -1,6 +1,7 @@
 //! The `patchbay` binary as a person uses it: real processes, their output, their exit codes.
 
 mod browser;
+mod channels;
 mod desk;
 mod keys;
 mod readme;

@@ -155,7 +155,9 @@ impl Desk {
             providers: Arc::clone(&providers),
             outbound: Arc::new(
                 Outbound::new(OutboundConfig {
-                    policy: AddressPolicy { allow: loopback },
+                    policy: AddressPolicy {
+                        allow: loopback.clone(),
+                    },
                     ..OutboundConfig::default()
                 })
                 .unwrap(),
@@ -182,6 +184,7 @@ impl Desk {
             sealing,
             providers,
             consent: Arc::new(settings(&plan.settings)),
+            addresses: AddressPolicy { allow: loopback },
         };
         Self {
             router: patchbay_api::router(deps),

@@ -16,6 +16,7 @@ use patchbay_core::{
     hints::{Hints, MemoryHints, Signal},
     ids::{ConnectionId, CredentialId, JobId, OrgId, ProcessId},
     job::{JobKind, Lease, NewJob, Queue, SealedArgs, Settle, Settlement},
+    outbound::AddressPolicy,
     progress::Progress,
     store::{
         Store,
@@ -142,6 +143,9 @@ pub async fn desk() -> Desk {
         sealing: keyring.sealing_public().clone(),
         providers: Arc::new(Registry::builtin()),
         consent: Arc::default(),
+        addresses: AddressPolicy {
+            allow: vec!["127.0.0.1".parse().unwrap(), "erp.internal".parse().unwrap()],
+        },
     };
     let router = patchbay_api::router(deps.clone());
     Desk {

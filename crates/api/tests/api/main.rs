@@ -8,6 +8,7 @@
 mod access;
 mod alert_channels;
 mod alert_limits;
+mod alert_webhooks;
 mod alerts;
 mod bad_input;
 mod connections;

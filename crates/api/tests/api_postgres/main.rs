@@ -13,6 +13,8 @@ mod access;
 mod alert_channels;
 #[path = "../api/alert_limits.rs"]
 mod alert_limits;
+#[path = "../api/alert_webhooks.rs"]
+mod alert_webhooks;
 #[path = "../api/alerts.rs"]
 mod alerts;
 #[path = "../api/bad_input.rs"]

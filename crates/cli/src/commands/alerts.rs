@@ -1,5 +1,6 @@
 //! `patchbay alerts`: what is wrong, what it means and what to do.
 
+mod channels;
 mod limits;
 
 use chrono::{DateTime, Utc};
@@ -49,9 +50,11 @@ enum Command {
         #[arg(long, conflicts_with = "until")]
         off: bool,
     },
-}
     /// Show or change from when on something is an alert
     Limits(limits::Arguments),
+    /// Show or change where the organization is told of alerts, or send a test message there
+    Channels(channels::Arguments),
+}
 
 #[derive(Debug, Default, Args)]
 struct Which {
@@ -121,10 +124,11 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
             let body: Value = json!({ "until": until });
             show(&client.post(&path, &[], &body).await?, format)
         }
+        Command::Limits(arguments) => limits::run(client, arguments, format).await,
+        Command::Channels(arguments) => channels::run(client, arguments, format).await,
     }
 }
 
-        Command::Limits(arguments) => limits::run(client, arguments, format).await,
 async fn list(client: &Client, which: Which, format: Format) -> Outcome {
     let mut query = Vec::new();
     if let Some(state) = which.state {

@@ -45,6 +45,7 @@ pub async fn run(config: Config) -> Outcome {
         sealing,
         providers,
         consent: Arc::new(outside::consent_settings(&config)?),
+        addresses: outside::addresses(&config),
     };
     let mut parts = Parts::new(stopping.stop.clone());
     parts.start("presence", presence);

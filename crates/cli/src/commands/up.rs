@@ -119,6 +119,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         sealing,
         providers: Arc::clone(&worker.context.providers),
         consent: Arc::new(outside::consent_settings(&config)?),
+        addresses: outside::addresses(&config),
     };
     readiness.running(VitalSigns {
         worker: Some((lease, Arc::clone(&worker.metrics))),

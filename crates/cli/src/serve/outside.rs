@@ -87,13 +87,17 @@ fn check_named<'a>(
     }
 }
 
+/// Where traffic may go.
+pub fn addresses(config: &Config) -> AddressPolicy {
+    AddressPolicy {
+        allow: config.outbound_allow.0.clone(),
+    }
+}
+
 /// The one HTTP client for everything abroad, with the circuit breakers of the fleet.
 pub fn outbound(config: &Config, store: &Store) -> Outcome<Arc<Outbound>> {
-    let policy = AddressPolicy {
-        allow: config.outbound_allow.0.clone(),
-    };
     let outbound = Outbound::new(OutboundConfig {
-        policy,
+        policy: addresses(config),
         ..OutboundConfig::default()
     })
     .map_err(Stop::internal)?;

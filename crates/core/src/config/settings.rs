@@ -75,8 +75,9 @@ settings! {
     log_level: LogLevel = "info", "log.level", read by [Up, Api, Worker, Scheduler, Admin, Keys];
 
     /// Hosts and subnets that outbound traffic may reach although they are not public.
-    /// Everything public is allowed without being named.
-    outbound_allow: AllowList = "", "outbound.allow", read by [Up, Worker];
+    /// Everything public is allowed without being named. The API sends nothing; it refuses
+    /// addresses of alert webhooks that workers may not reach, so tell it the same.
+    outbound_allow: AllowList = "", "outbound.allow", read by [Up, Api, Worker];
 
     /// Base address of a provider's API in place of the one it declares, for a sandbox
     /// or a proxy of your own. `*` is the provider's key, such as `square`.

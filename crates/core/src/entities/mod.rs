@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod alert_channel;
 pub mod alert_limit;
+pub mod alert_webhook;
 pub mod api_key;
 pub mod breaker;
 pub mod connection;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Host;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -141,6 +142,23 @@ impl AddressPolicy {
                 }
                 Allowed::Host(name) => name.eq_ignore_ascii_case(host.trim_end_matches('.')),
             })
+    }
+
+    /// Whether the operator named this host, or a literal address that is not public.
+    #[must_use]
+    pub fn names(&self, host: &Host<&str>) -> bool {
+        let is_inside = |address: IpAddr| !is_public(address) && self.permits("", address);
+        match host {
+            Host::Domain(name) => {
+                let name = name.trim_end_matches('.');
+                self.allow.iter().any(|allowed| match allowed {
+                    Allowed::Subnet(_) => false,
+                    Allowed::Host(host) => host.eq_ignore_ascii_case(name),
+                })
+            }
+            Host::Ipv4(address) => is_inside(IpAddr::V4(*address)),
+            Host::Ipv6(address) => is_inside(IpAddr::V6(*address)),
+        }
     }
 
     /// Passes the whole answer of a resolver, or nothing: one bad address among

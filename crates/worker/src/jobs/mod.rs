@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::{context::Context, run::JobRun};
 
 mod action;
+mod alert_delivery;
+mod alert_webhook_set;
 mod checking;
 mod connection_test;
 mod consent_exchange;
@@ -38,6 +40,8 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     match run.job.kind {
         JobKind::Noop => noop::run(run, ctx).await,
         JobKind::Action => Box::pin(action::run(run, ctx)).await,
+        JobKind::AlertDelivery => Box::pin(alert_delivery::run(run, ctx)).await,
+        JobKind::AlertWebhookSet => Box::pin(alert_webhook_set::run(run, ctx)).await,
         JobKind::ConnectionTest => Box::pin(connection_test::run(run, ctx)).await,
         JobKind::ConsentExchange => Box::pin(consent_exchange::run(run, ctx)).await,
         JobKind::OauthClientSet => Box::pin(oauth_client_set::run(run, ctx)).await,

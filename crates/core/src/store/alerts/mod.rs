@@ -13,6 +13,8 @@ mod limits;
 mod look;
 mod read;
 mod reconcile;
+mod telling;
+mod webhooks;
 
 pub use channels::{CHANNELS_OF_AN_ORG, SEND_EMAIL};
 pub use limits::SetLimits;
