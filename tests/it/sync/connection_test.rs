@@ -186,11 +186,11 @@ async fn a_disconnect_empties_the_credential_and_keeps_the_records(desk: Desk) {
 async fn a_token_of_its_account_brings_a_disconnected_connection_back_with_its_cursors(desk: Desk) {
     let desk = desk.connected().await;
     desk.sync("customers", PullMode::Incremental).await.unwrap();
-    let (records, cursor) = (
+    let (records, place) = (
         desk.living("customers").await,
         cursor(&desk, "customers").await,
     );
-    assert!(cursor.is_some(), "a complete sync leaves a cursor");
+    assert!(place.is_some(), "a complete sync leaves a cursor");
     disconnect(&desk).await;
     desk.revive_with(NEIGHBOURS_TOKEN)
         .await
@@ -204,7 +204,7 @@ async fn a_token_of_its_account_brings_a_disconnected_connection_back_with_its_c
     assert_eq!(row.status, ConnectionStatus::Active);
     assert!(row.disconnected_at.is_none());
     assert_eq!(desk.living("customers").await, records);
-    assert_eq!(cursor(&desk, "customers").await, cursor);
+    assert_eq!(cursor(&desk, "customers").await, place);
     desk.sync("customers", PullMode::Incremental).await.unwrap();
 }
 
