@@ -42,9 +42,9 @@ pub async fn run(run: Run) -> Result<Outcome> {
     } else {
         &["abort", "loop", "stack", "memory"]
     };
-    let mut poisons = 0;
-    for round in 0..run.number(3, 1) {
-        let mut drills = Vec::new();
+    // All at once: each is beside others at first, and healthy jobs are beside them all.
+    let mut drills = Vec::new();
+    for _ in 0..run.number(3, 1) {
         for kind in kinds {
             drills.push(Drill {
                 end: End::Quarantined,
@@ -52,14 +52,13 @@ pub async fn run(run: Run) -> Result<Outcome> {
                 ..Drill::new(0, Duration::ZERO, Some(stage.abroad.calm())).with("poison", *kind)
             });
         }
-        poisons += drills.len();
-        client.enqueue(&drills, within).await?;
-        for _ in 0..run.number(20, 10) {
-            let step = Duration::from_millis(150 + 50 * round as u64);
-            let healthy = Drill::new(4, step, Some(stage.abroad.calm()));
-            client.enqueue(&[healthy], within).await?;
-            stage.run_for(Duration::from_millis(200)).await?;
-        }
+    }
+    client.enqueue(&drills, within).await?;
+    for number in 0..run.number(60, 10) {
+        let step = Duration::from_millis(150 + 50 * (number as u64 % 3));
+        let healthy = Drill::new(4, step, Some(stage.abroad.calm()));
+        client.enqueue(&[healthy], within).await?;
+        stage.run_for(Duration::from_millis(200)).await?;
     }
     stage
         .drain(Duration::from_secs(run.number(240, 45) as u64))
@@ -85,7 +84,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
     }
     Ok(Outcome {
         findings,
-        injections: poisons,
+        injections: drills.len(),
         ..Outcome::new("poison jobs among healthy ones")
     })
 }
