@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, also in what its module shares"
 )]
 
+mod alert_plans;
 mod alerts;
 mod architecture;
 mod carrier;

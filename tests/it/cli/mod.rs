@@ -3,6 +3,7 @@
 mod browser;
 mod channels;
 mod desk;
+mod health;
 mod keys;
 mod readme;
 mod schedules;

@@ -88,6 +88,11 @@ impl Hostile {
         }
     }
 
+    /// From now on the token endpoint answers this.
+    pub fn answer(&self, answer: Answer) {
+        *self.script.answer.lock().unwrap() = answer;
+    }
+
     /// Bodies that the token endpoint was sent.
     pub fn asked(&self) -> Vec<String> {
         self.script.asked.lock().unwrap().clone()

@@ -8,6 +8,7 @@ pub mod desk;
 mod flow;
 mod generic;
 mod hostile;
+mod less_granted;
 mod plan;
 mod query;
 mod state;

@@ -5,6 +5,7 @@ mod batches;
 mod clinic;
 mod due;
 mod numbers;
+mod retention;
 mod verdicts;
 
 /// One test per database.

@@ -5,6 +5,7 @@ mod desk;
 mod ending;
 mod faults;
 mod once;
+mod narrowed;
 
 /// One test per database.
 macro_rules! on_both_databases {

@@ -2,6 +2,7 @@
 //! (aiosmtpd), through HTTP against the real router and a real worker.
 
 mod acting;
+mod alerting;
 mod encryption;
 mod limits;
 mod once;

@@ -20,6 +20,8 @@ pub struct Connection {
     pub name: String,
     pub status: ConnectionStatus,
     pub health: Health,
+    #[serde(default)]
+    pub health_reason: Option<Failure>,
     pub config: Value,
     pub account_name: Option<String>,
     pub last_error: Option<Failure>,

@@ -21,7 +21,7 @@ mod value;
 mod tests;
 
 pub use consent::{OpenerOrigin, PublicUrl, ReturnUrls};
-pub use days::Days;
+pub use days::{Days, RollupDays};
 pub use named::{BaseUrls, ClientId, ClientSecret, Named};
 pub use problem::{ConfigError, Problem};
 pub use reference::reference;

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     Loaded, Problem, Reader, Setting,
     consent::{OpenerOrigin, PublicUrl, ReturnUrls},
-    days::Days,
+    days::{Days, RollupDays},
     declare::settings,
     named::{BaseUrls, ClientId, ClientSecret, Named},
     source::Given,
@@ -65,8 +65,9 @@ settings! {
     /// How long single checks of a connection are kept at most.
     retention_health_log: Days = "90d", "retention.health_log", read by [Up, Scheduler];
 
-    /// How long the hourly counts and response times of checks are kept.
-    retention_health_rollups: Days = "400d", "retention.health_rollups", read by [Up, Scheduler];
+    /// How long the hourly counts and response times of checks are kept: what the metrics over
+    /// 24 hours, 7 and 30 days are made of.
+    retention_health_rollups: RollupDays = "400d", "retention.health_rollups", read by [Up, Scheduler];
 
     /// How log lines look. `auto`: text on a terminal, else JSON.
     log_format: LogFormat = "auto", "log.format", read by [Up, Api, Worker, Scheduler, Admin, Keys];

@@ -106,8 +106,13 @@ fn lines(picture: &Picture, window: Window) -> Vec<String> {
     let percent = |share: Option<f64>| {
         share.map_or_else(|| "-".to_owned(), |share| format!("{:.2} %", share * 100.0))
     };
-    let mut lines = vec![
-        format!("Health      {}", name(picture.health)),
+    let connection = &picture.connection;
+    let mut lines = vec![format!("Health      {}", name(picture.health))];
+    if let Some(reason) = &connection.health_reason {
+        let words = advice::lines(reason, Some(connection.id));
+        lines.extend(words.into_iter().map(|line| format!("            {line}")));
+    }
+    lines.extend([
         format!("Window      {}", window.name()),
         format!("Checks      {}, {} failed", picture.checks, picture.failed),
         format!("Uptime      {}", percent(picture.uptime)),
@@ -129,7 +134,7 @@ fn lines(picture: &Picture, window: Window) -> Vec<String> {
                 .next_check_at
                 .map_or_else(|| "none".to_owned(), |at| time(Some(at)))
         ),
-    ];
+    ]);
     for error in &picture.errors {
         lines.push(format!("\n{}  {}", time(Some(error.at)), error.kind));
         let words = advice::lines(&error.failure, Some(picture.connection.id));

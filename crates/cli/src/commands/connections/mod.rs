@@ -169,6 +169,13 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
         format!("Provider   {}", connection.provider),
         format!("Status     {}", name(connection.status)),
         format!("Health     {}", name(connection.health)),
+    ];
+    let reason = connection.health_reason.as_ref();
+    if let Some(reason) = reason {
+        let words = advice::lines(reason, Some(connection.id));
+        lines.extend(words.into_iter().map(|line| format!("           {line}")));
+    }
+    lines.extend([
         format!(
             "Account    {}",
             connection
@@ -186,7 +193,7 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
                 .map_or_else(String::new, |minutes| format!(", every {minutes} min"))
         ),
         format!("Worked     {}", time(connection.last_success_at)),
-    ];
+    ]);
     lines.extend(connection.usage.iter().flat_map(usage));
     if let Some(failure) = &connection.last_error {
         let words = advice::lines(failure, Some(connection.id));
@@ -199,7 +206,10 @@ fn show(answer: &Answer<Connection>, format: Format) -> Outcome {
                 connection.error_count,
                 time(connection.last_error_at)
             ));
-            lines.extend(words.map(|line| format!("           {line}")));
+            // Said above, if it is why the health is what it is.
+            if reason != Some(failure) {
+                lines.extend(words.map(|line| format!("           {line}")));
+            }
         }
     }
     lines.extend(next_step(connection).map(|step| format!("Next       {step}")));

@@ -1,0 +1,198 @@
+//! How PostgreSQL finds what is wrong among very much that is not: the statements of a look as
+//! the product sends them, explained by the server itself (`auto_explain`).
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use patchbay_core::{
+    clock::SystemClock,
+    ids::OrgId,
+    store::{
+        Store,
+        alerts::AlertWalk,
+        connect::{ConnectOptions, connect},
+    },
+};
+use patchbay_tests::TestDatabase;
+use sea_orm::ConnectionTrait;
+use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
+
+/// Rows of each kind that are as they should be.
+const HEALTHY: u32 = 100_000;
+
+/// What the server says beside its answers.
+#[derive(Clone, Default)]
+struct Notices(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Notices {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Notices {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+impl Notices {
+    /// The plans since the last time, a text each.
+    fn plans(&self) -> Vec<String> {
+        let text = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(text).unwrap();
+        let plans = text.split("Query Text: ").skip(1);
+        plans.map(str::to_owned).collect()
+    }
+}
+
+async fn open(database: &TestDatabase) -> Store {
+    let options = ConnectOptions {
+        max_connections: 2,
+        application_name: "test".into(),
+    };
+    let db = connect(database.url(), options).await.unwrap();
+    Store::new(db, Arc::new(SystemClock))
+}
+
+/// An org where everything is as it should be, in great number, and of each cause a few beside.
+async fn fill(store: &Store) -> OrgId {
+    let tx = store.begin().await.unwrap();
+    let org = store.create_org(&tx, "ours", "test").await.unwrap().id;
+    tx.commit().await.unwrap();
+    let connections = |count: u32, status: &str, health: &str, failures: u32| {
+        format!(
+            "insert into connections (id, org_id, provider, name, config, status, health, exclusive,
+                 capabilities_off, error_count, created_by, created_at, updated_at)
+             select gen_random_uuid(), '{org}', 'square', 'Till', '{{}}', '{status}', '{health}', false,
+                 '[]', {failures}, 'test', now(), now() from generate_series(1, {count})"
+        )
+    };
+    let schedules = |count: u32, due: &str| {
+        format!(
+            "insert into schedules (id, org_id, connection_id, stream, capability, pull, every_s, misfire,
+                 tick, next_at, created_by, created_at, updated_at)
+             select gen_random_uuid(), org_id, id, 'sales', 'sync_sales', 'incremental', 3600, 'last',
+                 now() - interval '2 hours', {due}, 'test', now(), now() from connections limit {count}"
+        )
+    };
+    let jobs = |count: u32, lane: &str, state: &str, due: &str| {
+        format!(
+            "insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at,
+                 max_attempts, timeout_s, requested_by, created_at, finished_at)
+             select gen_random_uuid(), org_id, id, 'noop', 'sync', {lane}, '{{}}', '{state}', {due},
+                 3, 60, 'test', now(), case when '{state}' in ('succeeded', 'failed') then now() end
+             from connections limit {count}"
+        )
+    };
+    let later = "now() + random() * interval '1 hour'";
+    let long_ago = "now() - interval '1 hour'";
+    let statements = [
+        connections(HEALTHY, "active", "healthy", 0),
+        schedules(HEALTHY, later),
+        // Born dead and done: what the trigger keeps from happening one by one.
+        "alter table jobs disable trigger user".to_owned(),
+        jobs(HEALTHY, "null", "succeeded", "now()"),
+        jobs(HEALTHY, "null", "queued", later),
+        jobs(1_000, "'lane-' || id", "queued", later),
+        connections(3, "error", "failing", 1),
+        connections(2, "expired", "failing", 1),
+        connections(4, "active", "healthy", 7),
+        schedules(5, long_ago),
+        jobs(6, "null", "failed", "now()"),
+        jobs(1, "null", "queued", long_ago),
+        "alter table jobs enable trigger user".to_owned(),
+        "analyze".to_owned(),
+    ];
+    for statement in statements {
+        store.db().execute_unprepared(&statement).await.unwrap();
+    }
+    org
+}
+
+/// The server tells of every plan on connections that are opened from now on.
+async fn explain(store: &Store) {
+    let name = "select current_database()::text as name";
+    let row = store.db().query_one_raw(sea_orm::Statement::from_string(
+        store.db().get_database_backend(),
+        name,
+    ));
+    let name: String = row.await.unwrap().unwrap().try_get("", "name").unwrap();
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_level = notice",
+    ] {
+        let sql = format!("alter database {name} set {setting}");
+        store.db().execute_unprepared(&sql).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_look_finds_each_cause_through_its_index() {
+    let notices = Notices::default();
+    let only_notices = Targets::new().with_target("sqlx::postgres::notice", tracing::Level::INFO);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(notices.clone())
+        .with_ansi(false)
+        .with_filter(only_notices);
+    // One thread does everything here, and this process nothing else.
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let database = TestDatabase::fresh().await;
+    let store = open(&database).await;
+    fill(&store).await;
+    explain(&store).await;
+    let store = open(&database).await;
+
+    let mut walk = AlertWalk::default();
+    let raised = store.look_for_alerts(&mut walk).await.unwrap();
+    // 9 connections; dead jobs of 6; late schedules; an old queue.
+    assert_eq!(raised.len(), 9 + 6 + 1 + 1);
+    let raising = notices.plans();
+    let seen_again = store.look_for_alerts(&mut walk).await.unwrap();
+    assert!(seen_again.is_empty(), "{seen_again:?}");
+    let plans = [raising, notices.plans()].concat();
+
+    let raises = [
+        ("where (c.status in", "connections_wrong"),
+        ("select org_id, connection_id from jobs", "jobs_dead_causes"),
+        (
+            "select count(*) as seen from (select 1 from jobs",
+            "jobs_dead_causes",
+        ),
+        (
+            "as seen from (select org_id, next_at from schedules",
+            "schedules_due",
+        ),
+        ("lane is null and queue = 'sync'", "jobs_due on"),
+        ("lane is not null and queue = 'sync'", "jobs_due_lanes"),
+    ];
+    for (statement, index) in raises {
+        let of: Vec<&String> = plans
+            .iter()
+            .filter(|plan| plan.contains(statement))
+            .collect();
+        assert!(!of.is_empty(), "no plan of: {statement}\n{plans:#?}");
+        for plan in of {
+            assert!(plan.contains(index), "{index} is not used:\n{plan}");
+        }
+    }
+    // Nothing that a look asks for, raising, resolving or seeing again, walks through a table
+    // of which most is as it should be.
+    assert!(plans.iter().any(|plan| plan.contains("from alerts a")));
+    for table in ["connections", "jobs", "schedules"] {
+        for plan in &plans {
+            assert!(!plan.contains(&format!("Seq Scan on {table}")), "{plan}");
+        }
+    }
+}

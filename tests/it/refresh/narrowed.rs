@@ -1,0 +1,65 @@
+//! A refresh that brings fewer scopes than were granted.
+
+use patchbay_core::{
+    connection::{ConnectionStatus, Health},
+    entities::credential as credentials,
+    failure::{FailureKind, NextActionKind},
+};
+use patchbay_providers::PullMode;
+use patchbay_sandbox::faults::{Effect, Fault};
+use sea_orm::{EntityTrait, IntoActiveModel, Set};
+use serde_json::json;
+
+use super::{
+    desk::{consented, credential, only, renew},
+    on_both_databases,
+};
+use crate::sync::desk::Desk;
+
+on_both_databases!(scopes_that_were_taken_back_degrade_the_connection_and_end_nothing);
+
+const TOKEN: &str = "POST /square/oauth2/token";
+
+async fn scopes_that_were_taken_back_degrade_the_connection_and_end_nothing(desk: Desk) {
+    let desk = consented(desk, 3_600).await;
+    let granted = desk.ctx.providers.get("square").unwrap();
+    let granted = granted.manifest().auth.scopes.clone();
+    let mut known = credential(&desk).await.into_active_model();
+    known.scopes = Set(Some(json!(granted)));
+    credentials::Entity::update(known)
+        .exec(desk.ctx.store.db())
+        .await
+        .unwrap();
+    let seen = credential(&desk).await;
+
+    // The same again takes nothing back.
+    let answer = |scopes: &[String]| Effect::SetField {
+        name: "scope".into(),
+        value: json!(scopes.join(" ")),
+    };
+    only(&desk, Fault::at(TOKEN, answer(&granted)));
+    renew(&desk, &desk.ctx, &seen).await.unwrap();
+    assert_eq!(desk.row().await.shown_health(), Health::Healthy);
+
+    let less: Vec<String> = granted
+        .iter()
+        .filter(|scope| *scope != "CUSTOMERS_READ")
+        .cloned()
+        .collect();
+    only(&desk, Fault::at(TOKEN, answer(&less)));
+    let seen = credential(&desk).await;
+    renew(&desk, &desk.ctx, &seen).await.unwrap();
+    let row = desk.row().await;
+    assert_eq!(row.status, ConnectionStatus::Active);
+    assert_eq!(row.shown_health(), Health::Degraded);
+    let why = row.health_reason().unwrap();
+    assert_eq!(why.kind, FailureKind::Scope);
+    assert_eq!(why.what_next().kind, NextActionKind::Reconnect);
+    assert!(
+        why.message
+            .contains("sync_customers (lacks CUSTOMERS_READ)")
+    );
+    desk.sandbox.faults.clear();
+    desk.sync("catalog", PullMode::Full).await.unwrap();
+    assert_eq!(desk.row().await.shown_health(), Health::Degraded);
+}
