@@ -46,7 +46,10 @@ enum Command {
         to: Vec<String>,
     },
     /// Send signed messages to an https address; shows the secret they are signed with, once
-    AddWebhook { url: Url },
+    AddWebhook {
+        /// Where to, such as https://hooks.example.com/patchbay
+        address: Url,
+    },
     /// Remove one
     Remove { channel: AlertChannelId },
     /// Send a test message and wait for what becomes of it
@@ -110,7 +113,7 @@ pub async fn run(client: &Client, arguments: Arguments, format: Format) -> Outco
                 Format::Text => output::say(&added(&made.view)),
             }
         }
-        Command::AddWebhook { url } => add_webhook(client, &url, format).await,
+        Command::AddWebhook { address } => add_webhook(client, &address, format).await,
         Command::Remove { channel } => {
             let path = format!("/alert-channels/{channel}");
             client.delete::<Value>(&path).await?;
