@@ -19,6 +19,7 @@ mod fence;
 mod forgetting;
 mod lanes;
 mod leases;
+mod lock_order;
 mod logs;
 mod model;
 mod park;

@@ -1,5 +1,8 @@
 //! The end of a connection: a person's disconnect, and the pruning of those that were
 //! never tested with success.
+//!
+//! Locks, in the order of `docs/job-states.md`: the connection (by the caller), its schedules,
+//! its jobs by their ids, its credential.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{

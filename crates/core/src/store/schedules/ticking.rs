@@ -2,7 +2,8 @@
 //!
 //! Any number of schedulers do it at once. Each takes its own rows (`for no key update
 //! skip locked`; on SQLite there is one process), and jobs, ticks and next times are one
-//! transaction: a scheduler that dies leaves everything as it was. The key (schedule,
+//! transaction: a scheduler that dies leaves everything as it was. Schedules before jobs, as
+//! everywhere (`docs/job-states.md`), and no connection after them. The key (schedule,
 //! tick) is the wall behind it.
 //!
 //! The pattern for whatever is due by the clock: a partial index on the due time, rows by

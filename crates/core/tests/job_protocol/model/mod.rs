@@ -178,7 +178,7 @@ fn crowd() -> impl Strategy<Value = Vec<Step>> {
     clippy::disallowed_methods,
     reason = "a setting of the test library, not of the product"
 )]
-fn cases(usual: u32) -> u32 {
+pub(crate) fn cases(usual: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.map_or(usual, |cases| cases.parse().unwrap())
 }
