@@ -3,7 +3,9 @@
 use patchbay_core::{
     connection::{ConnectionStatus, Health},
     entities::credential as credentials,
+    events::EventKind,
     failure::{FailureKind, NextActionKind},
+    store::events::EventFilter,
 };
 use patchbay_providers::PullMode;
 use patchbay_sandbox::faults::{Effect, Fault};
@@ -58,6 +60,17 @@ async fn scopes_that_were_taken_back_degrade_the_connection_and_end_nothing(desk
     assert!(
         why.message
             .contains("sync_customers (lacks CUSTOMERS_READ)")
+    );
+    let filter = EventFilter {
+        kind: Some(EventKind::ConnectionHealthChanged),
+        ..EventFilter::default()
+    };
+    let store = &desk.ctx.store;
+    let events = store.events(desk.org, &filter, 10).await.unwrap();
+    assert_eq!(events.len(), 1);
+    assert_eq!(
+        (&events[0].data["from"], &events[0].data["to"]),
+        (&json!("healthy"), &json!("degraded"))
     );
     desk.sandbox.faults.clear();
     desk.sync("catalog", PullMode::Full).await.unwrap();

@@ -24,12 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{JobFrame, org_room::OrgRoom};
+use super::{JobFrame, org_room::OrgRoom, refresh::Refresh};
 
-/// A job or an org is read again at most this often.
-const THROTTLE: Duration = Duration::from_millis(100);
-/// Signals that come together are read together.
-const GATHER: Duration = Duration::from_millis(2);
 /// Jobs of an org that are read one by one within a throttle.
 const NAMED_JOBS: usize = 200;
 /// How often the clock looks; also how often the carrier is asked whether it answers.
@@ -79,38 +75,6 @@ struct Org {
     jobs: HashSet<JobId>,
     /// Read everything of the org, not only the jobs named.
     whole: bool,
-}
-
-/// When something is read again.
-struct Refresh {
-    due: Option<Instant>,
-    last: Instant,
-}
-
-impl Refresh {
-    fn new() -> Self {
-        Self {
-            due: None,
-            last: Instant::now() - THROTTLE,
-        }
-    }
-
-    fn mark(&mut self, now: Instant) -> Instant {
-        *self
-            .due
-            .get_or_insert((now + GATHER).max(self.last + THROTTLE))
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let due = self.due.is_some_and(|due| due <= now);
-        if due {
-            *self = Self {
-                due: None,
-                last: now,
-            };
-        }
-        due
-    }
 }
 
 impl fmt::Debug for Hub {

@@ -8,6 +8,7 @@
 pub mod frame;
 pub mod hub;
 mod org_room;
+mod refresh;
 pub mod revoked;
 pub mod sse;
 

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use patchbay_core::{
     connection::ConnectionStatus,
     entities::credential,
@@ -25,7 +24,9 @@ use patchbay_providers::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Fresh, Outcome, RefreshCounts, RefreshError, narrowed::Narrowed, open, present};
+use super::{
+    Fresh, Outcome, RefreshCounts, RefreshError, due_ahead, narrowed::Narrowed, open, present,
+};
 use crate::{context::Context, jobs::opening::vault_error};
 
 /// Longest a token endpoint may take.
@@ -50,22 +51,6 @@ pub(super) struct Subject {
     pub(super) config: Value,
     pub(super) credential: CredentialId,
     pub(super) version: i64,
-}
-
-/// When to refresh a grant that ends then, ahead of its end: in the last fifth to tenth of
-/// its life, a place of its own for each connection, so that what was granted at one time
-/// is not refreshed at one time.
-#[must_use]
-pub fn due_ahead(
-    connection: ConnectionId,
-    now: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-) -> Option<DateTime<Utc>> {
-    let end = expires_at?;
-    let life = (end - now).max(TimeDelta::zero());
-    // Thousandths of the life: 800 to 900, by the random bits of the id.
-    let share = 800 + i32::try_from(connection.0.as_u128() % 101).unwrap_or(0);
-    Some(now + life / 1_000 * share)
 }
 
 pub(super) async fn fly(ctx: Context, subject: Subject, counts: Arc<RefreshCounts>) -> Outcome {

@@ -6,6 +6,7 @@
 //! the row until its version has moved. A flight is a task of its own: a job that is
 //! cancelled while it waits does not take down an answer that the provider has rotated.
 
+mod ahead;
 mod counts;
 mod flight;
 mod narrowed;
@@ -30,8 +31,8 @@ use patchbay_core::{
     secret::SecretFields,
 };
 
+pub use ahead::due_ahead;
 pub use counts::RefreshCounts;
-pub use flight::due_ahead;
 
 use crate::{context::Context, jobs::opening::vault_error};
 

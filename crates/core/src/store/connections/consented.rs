@@ -10,9 +10,10 @@ use super::is_unique_violation;
 use crate::{
     connection::{ConnectionStatus, Shortfall},
     entities::connection,
+    events::EventKind,
     failure::Failure,
     ids::OrgId,
-    store::{Store, StoreError},
+    store::{Store, StoreError, events::NewEvent},
 };
 
 impl Store {
@@ -85,6 +86,14 @@ impl Store {
             last_error_at: Set(Some(self.clock().now())),
             ..Default::default()
         };
-        self.update_connection(tx, row, change).await
+        let updated = self.update_connection(tx, row, change).await?;
+        let (from, to) = (row.shown_health(), updated.shown_health());
+        if from != to {
+            let event = NewEvent::new(row.org_id, EventKind::ConnectionHealthChanged, "system")
+                .connection(row.id)
+                .data(json!({ "from": from, "to": to, "failure": failure }));
+            self.record_event(tx, event).await?;
+        }
+        Ok(updated)
     }
 }
