@@ -1,7 +1,8 @@
 //! What messages are signed with: shown once, kept closed, replaced, re-encrypted.
 
 use axum::http::Request;
-use patchbay_core::entities::alert_webhook;
+use chrono::TimeDelta;
+use patchbay_core::{connection::ConnectionStatus, entities::alert_webhook};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ on_both_databases!(
     set_anew_it_signs_with_another_secret,
     a_rotation_of_keys_takes_the_secret_along,
     a_repeat_of_the_request_shows_no_secret,
+    a_secret_that_does_not_open_is_shown_on_the_channel,
 );
 
 async fn set_anew_it_signs_with_another_secret(desk: Desk) {
@@ -58,6 +60,28 @@ async fn a_repeat_of_the_request_shows_no_secret(desk: Desk) {
     assert_eq!(again["secret"], Value::Null);
     assert_eq!(first["job"]["id"], again["job"]["id"]);
     assert_eq!(first["channel"]["id"], again["channel"]["id"]);
+}
+
+async fn a_secret_that_does_not_open_is_shown_on_the_channel(desk: Desk) {
+    let (id, _) = desk.set().await;
+    // The operator deletes the organization's secrets for good.
+    let store = &desk.office.ctx.store;
+    store
+        .forget_secrets(desk.office.org, "test", |_| ConnectionStatus::Error)
+        .await
+        .unwrap();
+    // A worker may keep an opened key for a minute.
+    desk.office.clock.advance(TimeDelta::minutes(2));
+    desk.raise().await;
+    desk.deliver().await.failure();
+    let channel = desk.channel(&id).await;
+    let words = channel["last_error"]["message"].as_str().unwrap();
+    assert!(words.contains("cannot be opened"), "{words}");
+    assert!(desk.receiver.messages().is_empty());
+    // Set anew, it has a secret under a new key.
+    let (_, secret) = desk.set().await;
+    desk.deliver().await.outcome.unwrap();
+    assert!(desk.receiver.messages()[0].is_signed_with(&secret));
 }
 
 #[tokio::test]

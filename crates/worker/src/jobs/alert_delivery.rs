@@ -33,9 +33,17 @@ const LIMITS: Limits = Limits {
 
 /// Why a message did not arrive.
 struct Undelivered {
-    failure: Failure,
-    next: Next,
+    error: JobError,
     wants_no_more: bool,
+}
+
+impl From<JobError> for Undelivered {
+    fn from(error: JobError) -> Self {
+        Self {
+            error,
+            wants_no_more: false,
+        }
+    }
 }
 
 /// The body of `alert_delivery`.
@@ -52,7 +60,10 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     if webhook.disabled_at.is_some() && !args.test {
         return Ok(unsent("the receiver wanted no more"));
     }
-    let request = request(run, ctx, &webhook, &args.message).await?;
+    let request = match request(run, ctx, &webhook, &args.message).await {
+        Ok(request) => request,
+        Err(error) => return Err(note(run, ctx, &webhook, error.into()).await?),
+    };
     let answer = tokio::select! {
         answer = ctx.outbound.send(request) => answer,
         () = run.stop.cancelled() => return Err(run.released()),
@@ -195,8 +206,7 @@ fn refused(status: StatusCode, after: Option<Duration>) -> Undelivered {
         failure.next_action = Some(NextAction::fix("/url"));
     }
     Undelivered {
-        failure,
-        next,
+        error: JobError { next, failure },
         wants_no_more: status == StatusCode::GONE,
     }
 }
@@ -232,11 +242,8 @@ fn unanswered(error: &OutboundError) -> Undelivered {
             Next::Fail,
         ),
     };
-    Undelivered {
-        failure: Failure::new(kind, error.to_string(), action),
-        next,
-        wants_no_more: false,
-    }
+    let failure = Failure::new(kind, error.to_string(), action);
+    JobError { next, failure }.into()
 }
 
 /// Shows the failure on the channel; the error that the body answers.
@@ -247,8 +254,7 @@ async fn note(
     undelivered: Undelivered,
 ) -> Result<JobError, JobError> {
     let Undelivered {
-        failure,
-        next,
+        error: JobError { next, failure },
         wants_no_more,
     } = undelivered;
     let failure = run.log.scrub_failure(failure);
