@@ -37,12 +37,15 @@ pub fn client() -> OauthClient {
     }
 }
 
+/// The clients that a worker knows.
+pub fn clients() -> Arc<OauthClients> {
+    let known = BTreeMap::from([("square".to_owned(), client())]);
+    Arc::new(OauthClients::new(known))
+}
+
 /// Connects the desk's connection by consent; its access token lives for `seconds`.
 pub async fn consented(mut desk: Desk, seconds: u64) -> Desk {
-    desk.ctx.clients = Arc::new(OauthClients::new(BTreeMap::from([(
-        "square".to_owned(),
-        client(),
-    )])));
+    desk.ctx.clients = clients();
     desk.sandbox.square.oauth.set_access_seconds(seconds);
     grant(&desk).await;
     desk

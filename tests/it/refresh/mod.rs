@@ -1,11 +1,13 @@
 //! The life of a granted credential: refreshed once by whoever comes first, kept through
 //! every fault that is not a refusal, ended only by a refusal, revoked when it is dropped.
 
+mod breaker;
 mod desk;
 mod ending;
 mod faults;
-mod once;
 mod narrowed;
+mod once;
+mod processes;
 
 /// One test per database.
 macro_rules! on_both_databases {

@@ -3,6 +3,7 @@
 
 mod acting;
 mod alerting;
+mod breaker;
 mod encryption;
 mod limits;
 mod once;

@@ -44,6 +44,8 @@ pub struct Desk {
     pub connection: ConnectionId,
     public_key: SealingPublicKey,
     me: ProcessId,
+    /// What opens its credentials.
+    pub keyring: String,
     database: Kept,
 }
 
@@ -51,6 +53,32 @@ pub struct Desk {
 enum Kept {
     Sqlite { folder: tempfile::TempDir },
     Postgres { database: TestDatabase },
+}
+
+/// What a worker process on this database works with, beside this stand-in.
+pub async fn context(store: Store, keyring: &str, square: &str) -> Context {
+    let keyring = Keyring::parse(keyring).unwrap();
+    let deployment = store.deployment_id().await.unwrap();
+    let policy = AddressPolicy {
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+    };
+    let config = OutboundConfig {
+        policy,
+        ..OutboundConfig::default()
+    };
+    let base_url = square.parse().unwrap();
+    let providers = Registry::builtin().with_base_url("square", base_url);
+    Context {
+        hints: Arc::new(MemoryHints::new()),
+        clock: Arc::new(SystemClock),
+        vault: Arc::new(Vault::new(keyring, deployment)),
+        providers: Arc::new(providers.unwrap()),
+        outbound: Arc::new(Outbound::new(config).unwrap()),
+        clients: Arc::default(),
+        refresher: Arc::default(),
+        consents: Arc::default(),
+        store,
+    }
 }
 
 impl Desk {
@@ -98,34 +126,9 @@ impl Desk {
             dataset: Dataset::seeded(8, &sizes),
         });
         let sandbox = Sandbox::start(options).await.unwrap();
-        let keyring = Keyring::parse(&Keyring::generate()).unwrap();
-        let public_key = keyring.sealing_public().clone();
-        let deployment = store.deployment_id().await.unwrap();
-        let policy = AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        };
-        let base_url = sandbox.square_url().parse().unwrap();
-        let ctx = Context {
-            hints: Arc::new(MemoryHints::new()),
-            clock: Arc::new(SystemClock),
-            vault: Arc::new(Vault::new(keyring, deployment)),
-            providers: Arc::new(
-                Registry::builtin()
-                    .with_base_url("square", base_url)
-                    .unwrap(),
-            ),
-            outbound: Arc::new(
-                Outbound::new(OutboundConfig {
-                    policy,
-                    ..OutboundConfig::default()
-                })
-                .unwrap(),
-            ),
-            clients: Arc::default(),
-            refresher: Arc::default(),
-            consents: Arc::default(),
-            store,
-        };
+        let keyring = Keyring::generate();
+        let public_key = Keyring::parse(&keyring).unwrap().sealing_public().clone();
+        let ctx = context(store, &keyring, &sandbox.square_url()).await;
         let tx = ctx.store.begin().await.unwrap();
         let org = ctx
             .store
@@ -158,18 +161,24 @@ impl Desk {
             connection: row.id,
             public_key,
             me,
+            keyring: String::clone(&keyring),
             database,
+        }
+    }
+
+    /// Its database.
+    pub fn url(&self) -> String {
+        match &self.database {
+            Kept::Sqlite { folder } => {
+                format!("sqlite://{}", folder.path().join("test.db").display())
+            }
+            Kept::Postgres { database } => database.url().to_owned(),
         }
     }
 
     /// What another worker process on the same database would work with.
     pub async fn another_process(&self) -> Context {
-        let url = match &self.database {
-            Kept::Sqlite { folder } => {
-                format!("sqlite://{}", folder.path().join("test.db").display())
-            }
-            Kept::Postgres { database } => database.url().to_owned(),
-        };
+        let url = self.url();
         let options = ConnectOptions {
             max_connections: 4,
             application_name: "test".into(),
