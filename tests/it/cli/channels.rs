@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::desk::Desk;
 use crate::alerts::receiver::Receiver;
 
-#[tokio::test]
+/// The receiver has a thread of its own: commands hold up this one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_webhook_is_added_tested_and_removed() {
     let receiver = Receiver::start().await;
     let desk = Desk::new();
