@@ -1,5 +1,6 @@
 //! The carrier: hints, workers and schedulers, with a real database and a real Redis.
 
+mod alone;
 mod database_silent;
 mod hints;
 mod hints_redis;
