@@ -144,7 +144,10 @@ pub async fn desk() -> Desk {
         providers: Arc::new(Registry::builtin()),
         consent: Arc::default(),
         addresses: AddressPolicy {
-            allow: vec!["127.0.0.1".parse().unwrap(), "erp.internal".parse().unwrap()],
+            allow: vec![
+                "127.0.0.1".parse().unwrap(),
+                "erp.internal".parse().unwrap(),
+            ],
         },
     };
     let router = patchbay_api::router(deps.clone());
