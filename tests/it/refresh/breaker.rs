@@ -35,8 +35,7 @@ on_both_databases!(
 
 const TOKEN: &str = "POST /square/oauth2/token";
 
-async fn guarded(desk: Desk, seconds: u64) -> Desk {
-    let mut desk = consented(desk, seconds).await;
+fn guarded(mut desk: Desk) -> Desk {
     let config = OutboundConfig {
         policy: AddressPolicy {
             allow: vec!["127.0.0.0/8".parse().unwrap()],
@@ -87,7 +86,7 @@ fn asked(desk: &Desk) -> u64 {
 }
 
 async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: Desk) {
-    let desk = guarded(desk, 30).await;
+    let desk = guarded(consented(desk, 30).await);
     let seen = credential(&desk).await;
     open(&desk).await;
     let before = asked(&desk);
@@ -122,7 +121,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: 
 }
 
 async fn work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt(desk: Desk) {
-    let desk = guarded(desk, 30).await;
+    let desk = guarded(consented(desk, 30).await);
     open(&desk).await;
     // Its token has ended, so nothing goes without a new one.
     let ended = credential::ActiveModel {
@@ -142,7 +141,7 @@ async fn work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt(des
 }
 
 async fn a_refused_grant_is_no_fault_of_the_host(desk: Desk) {
-    let desk = guarded(desk, 30).await;
+    let desk = guarded(consented(desk, 30).await);
     let provider = desk.ctx.providers.get("square").unwrap();
     let place = desk.ctx.providers.oauth(&**provider, &json!({})).unwrap();
     let call = TokenCall {
@@ -163,7 +162,7 @@ async fn a_refused_grant_is_no_fault_of_the_host(desk: Desk) {
 }
 
 async fn a_code_is_exchanged_though_the_host_is_left_alone(desk: Desk) {
-    let desk = guarded(desk, 30).await;
+    let desk = guarded(consented(desk, 30).await);
     open(&desk).await;
     desk.sandbox.faults.clear();
     let provider = desk.ctx.providers.get("square").unwrap();
@@ -190,7 +189,7 @@ async fn a_code_is_exchanged_though_the_host_is_left_alone(desk: Desk) {
 }
 
 async fn a_revocation_waits_for_its_host(desk: Desk) {
-    let desk = guarded(desk, 3_600).await;
+    let desk = guarded(consented(desk, 3_600).await);
     open(&desk).await;
     let tx = desk.ctx.store.begin().await.unwrap();
     let row = (desk.ctx.store)
