@@ -277,10 +277,11 @@ impl JobRun {
     /// body has failed, so that a change takes effect on jobs that run or wait already.
     pub(crate) async fn read_policy(&self) {
         let Some(org) = self.job.org_id else { return };
-        let read = self.store.retry_policy(self.store.db(), org, Scope::Jobs);
+        let scope = Scope::of(self.job.kind);
+        let read = self.store.retry_policy(self.store.db(), org, scope);
         match read.await {
             Ok(set) => {
-                let policy = set.map_or_else(RetryPolicy::default, |set| set.policy);
+                let policy = set.map_or_else(|| RetryPolicy::usual(scope), |set| set.policy);
                 self.policy.get_or_init(|| policy);
             }
             Err(error) => {

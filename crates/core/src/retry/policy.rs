@@ -6,6 +6,8 @@ use std::time::Duration;
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
 
+use crate::job::JobKind;
+
 /// What a policy is for.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, DeriveActiveEnum,
@@ -17,6 +19,17 @@ pub enum Scope {
     Jobs,
     /// Deliveries of webhooks.
     Webhooks,
+}
+
+impl Scope {
+    /// The policy that a job's failures come under.
+    #[must_use]
+    pub fn of(kind: JobKind) -> Self {
+        match kind {
+            JobKind::AlertDelivery => Self::Webhooks,
+            _ => Self::Jobs,
+        }
+    }
 }
 
 /// How the wait grows from retry to retry.
@@ -197,5 +210,10 @@ mod tests {
         let total: Duration = usual.delays().iter().sum();
         // 75 h 35 min 5 s, as the standard adds it up.
         assert_eq!(total, Duration::from_secs(75 * 3600 + 35 * 60 + 5));
+    }
+    #[test]
+    fn deliveries_come_under_the_policy_of_webhooks() {
+        assert_eq!(Scope::of(JobKind::AlertDelivery), Scope::Webhooks);
+        assert_eq!(Scope::of(JobKind::Sync), Scope::Jobs);
     }
 }

@@ -26,6 +26,9 @@ use crate::{
 /// A delivery is one exchange of twenty seconds at most.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A person waits for what becomes of a test message.
+const TEST_ATTEMPTS: i32 = 1;
+
 /// What a test of a channel says.
 const TEST_TITLE: &str = "A test message";
 const TEST_MEANING: &str =
@@ -119,6 +122,7 @@ impl Store {
             let job = NewJob {
                 kind: JobKind::AlertDelivery,
                 queue: Queue::Webhook,
+                max_attempts: TEST_ATTEMPTS,
                 ..asked
             };
             return Ok(Some(delivery_job(job, &args)?));
@@ -135,6 +139,7 @@ impl Store {
         let job = NewJob {
             kind: JobKind::Action,
             queue: Queue::Interactive,
+            max_attempts: TEST_ATTEMPTS,
             ..asked
         };
         Ok(Some(mail_job(job, channel, &words)?))

@@ -79,7 +79,7 @@ impl Serialize for ShownOnce {
 /// channels are. The message is JSON (`type`, `timestamp`, `data`), signed as Standard Webhooks
 /// defines it: headers `webhook-id` (the same in every attempt), `webhook-timestamp`,
 /// `webhook-signature` (`v1,` and the HMAC-SHA256 of `id.timestamp.body`). Any 2xx takes it;
-/// 410 ends it; anything else is tried again as the retry policy for jobs says, not before
+/// 410 ends it; anything else is tried again as the retry policy for deliveries says, not before
 /// `Retry-After`. Redirects are not followed.
 ///
 /// The webhook that an address already has gets another secret, and is used again if the
