@@ -1,7 +1,8 @@
 //! What checks that fail do to a connection.
 
 use patchbay_core::{
-    connection::{ConnectionStatus, Health},
+    connection::{ConnectionStatus, Health, Shortfall},
+    events::EventKind,
     failure::NextActionKind,
     health::window::Window,
     job::{JobKind, JobState, NewJob, Queue},
@@ -12,6 +13,7 @@ use patchbay_sandbox::{
     Effect, Fault,
     square::{DEFAULT_MERCHANT, Token},
 };
+use serde_json::{Value, json};
 
 use super::{
     clinic::{Clinic, Patient},
@@ -21,6 +23,7 @@ use super::{
 on_both_databases!(
     one_broken_connection_among_many_breaks_alone,
     one_blip_is_no_outage_and_an_outage_is_told_once,
+    the_log_says_what_is_shown_where_a_grant_lacks_something,
     a_credential_that_works_again_mends_the_connection,
     too_many_calls_count_neither_way_and_are_waited_out,
     a_check_by_a_person_is_kept_in_the_log,
@@ -97,14 +100,64 @@ async fn one_blip_is_no_outage_and_an_outage_is_told_once(clinic: Clinic) {
             Degraded, Degraded, Failing, Failing, Failing, Degraded, Degraded, Healthy
         ]
     );
-    let events = clinic.ctx.store;
+    let told = told(&clinic, patient).await;
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+/// What the log says of the health, oldest first, as from and to.
+async fn told(clinic: &Clinic, patient: Patient) -> Vec<(Value, Value)> {
     let filter = EventFilter {
         connection: Some(patient.id),
-        kind: Some(patchbay_core::events::EventKind::ConnectionHealthChanged),
+        kind: Some(EventKind::ConnectionHealthChanged),
         ..EventFilter::default()
     };
-    let told = events.events(patient.org, &filter, 100).await.unwrap();
-    assert_eq!(told.len(), 4, "{told:#?}");
+    let store = &clinic.ctx.store;
+    let events = store.events(patient.org, &filter, 100).await.unwrap();
+    let events = events.into_iter().rev();
+    events
+        .map(|event| (event.data["from"].clone(), event.data["to"].clone()))
+        .collect()
+}
+
+async fn the_log_says_what_is_shown_where_a_grant_lacks_something(clinic: Clinic) {
+    let patient = clinic.patient().await;
+    let store = &clinic.ctx.store;
+    let tx = store.begin().await.unwrap();
+    let row = store.lock_connection(&tx, patient.org, patient.id).await;
+    let lacks = Shortfall::from([("sync_sales".to_owned(), vec!["ORDERS_READ".to_owned()])]);
+    store
+        .set_refused(&tx, &row.unwrap().unwrap(), &lacks, None)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    clinic.round().await;
+    let fault = Fault::everywhere(Effect::MalformedJson);
+    clinic.sandbox.faults.add(fault).unwrap();
+    let mut known = Vec::new();
+    for round in 0..8 {
+        if round == 3 {
+            clinic.sandbox.faults.clear();
+        }
+        clinic.round().await;
+        known.push(health(&clinic, patient).await);
+    }
+    use Health::{Degraded, Failing, Healthy};
+    assert_eq!(
+        known,
+        [
+            Healthy, Degraded, Failing, Failing, Degraded, Degraded, Healthy, Healthy
+        ],
+        "what checks say, which the shortfall hides in part"
+    );
+    let health = |from: Health, to: Health| (json!(from), json!(to));
+    assert_eq!(
+        told(&clinic, patient).await,
+        [
+            health(Healthy, Degraded),
+            health(Degraded, Failing),
+            health(Failing, Degraded)
+        ]
+    );
 }
 
 async fn a_credential_that_works_again_mends_the_connection(clinic: Clinic) {

@@ -5,9 +5,9 @@ mod breaker;
 mod desk;
 mod ending;
 mod faults;
-mod narrowed;
 mod once;
 mod processes;
+mod scopes;
 
 /// One test per database.
 macro_rules! on_both_databases {

@@ -21,11 +21,11 @@ pub fn in_want(refused: &Value, off: &Value) -> Shortfall {
     refused
 }
 
-/// The health to show.
+/// The health to show. Of what nobody knows, a grant says nothing either.
 #[must_use]
 pub fn shown_health(checked: Health, in_want: &Shortfall) -> Health {
     match checked {
-        Health::Healthy | Health::Unknown if !in_want.is_empty() => Health::Degraded,
+        Health::Healthy if !in_want.is_empty() => Health::Degraded,
         Health::Healthy | Health::Unknown | Health::Degraded | Health::Failing => checked,
     }
 }
@@ -91,7 +91,7 @@ mod tests {
         let refused = json!({ "sync_sales": ["ORDERS_READ"] });
         let wanted = in_want(&refused, &json!([]));
         let table = [
-            (Health::Unknown, Health::Degraded),
+            (Health::Unknown, Health::Unknown),
             (Health::Healthy, Health::Degraded),
             (Health::Degraded, Health::Degraded),
             (Health::Failing, Health::Failing),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub mod consented;
 mod ending;
 mod revoking;
+mod told;
 mod working;
 
 use super::{Store, StoreError, events::NewEvent};
@@ -267,7 +268,8 @@ impl Store {
     }
 
     /// A test passed: the connection works, with this account. The caller holds the row
-    /// and has made the tested credential current.
+    /// and has made the tested credential current. What its grant lacks stays written: of
+    /// that a test says nothing.
     ///
     /// # Errors
     /// The database.
@@ -292,8 +294,6 @@ impl Store {
                         ConnectionStatus::Active
                     }),
                     health: Set(Health::Healthy),
-                    // A grant says anew what it lacks: `refuse_capabilities`.
-                    capabilities_refused: Set(json!({})),
                     account_key: Set(Some(account.key.clone())),
                     account_name: Set(Some(account.name.clone())),
                     error_count: Set(0),
@@ -308,6 +308,11 @@ impl Store {
             .connection(row.id)
             .data(json!({ "account": account.name }));
         self.record_event(tx, event).await?;
+        // That it is healthy is said by that event; that it is not needs another.
+        if let Some(why) = updated.health_reason() {
+            self.tell_health(tx, row, &updated, Some(&why), actor)
+                .await?;
+        }
         Ok(updated)
     }
 

@@ -2,7 +2,7 @@
 //! becomes current; what has failed changes nothing that works.
 
 use patchbay_core::{
-    connection::ConnectionStatus,
+    connection::{ConnectionStatus, Shortfall},
     entities::connection,
     events::EventKind,
     failure::{Failure, FailureKind},
@@ -169,6 +169,11 @@ async fn adopt(
         };
         ctx.store
             .replace_credential(&tx, held.org_id, held.id, new)
+            .await?;
+        // What a consent lacked went with it.
+        held = ctx
+            .store
+            .set_refused(&tx, &held, &Shortfall::new(), None)
             .await?;
     }
     let tested = TestedAccount {

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Fresh, Outcome, RefreshCounts, RefreshError, due_ahead, narrowed::Narrowed, open, present,
+    Fresh, Outcome, RefreshCounts, RefreshError, due_ahead, open, present, scopes::ChangedScopes,
 };
 use crate::{context::Context, jobs::opening::vault_error};
 
@@ -255,8 +255,8 @@ impl Turn<'_> {
     ) -> Result<Option<i64>, RefreshError> {
         let (ctx, subject) = (self.ctx, self.subject);
         let tx = ctx.store.begin().await.map_err(job)?;
-        let narrowed = Narrowed::hold(ctx, &tx, subject, row, granted);
-        let narrowed = narrowed.await.map_err(job)?;
+        let changed = ChangedScopes::hold(ctx, &tx, subject, row, granted);
+        let changed = changed.await.map_err(job)?;
         let sealed = ctx
             .vault
             .close_credential(
@@ -282,8 +282,8 @@ impl Turn<'_> {
             .commit_refresh(&tx, self.lease, new)
             .await
             .map_err(job)?;
-        if let (Some(narrowed), Some(_)) = (narrowed, version) {
-            narrowed.note(ctx, &tx).await.map_err(job)?;
+        if let (Some(changed), Some(_)) = (changed, version) {
+            changed.note(ctx, &tx).await.map_err(job)?;
         }
         tx.commit()
             .await

@@ -9,7 +9,7 @@
 mod ahead;
 mod counts;
 mod flight;
-mod narrowed;
+mod scopes;
 
 use std::{
     collections::HashMap,

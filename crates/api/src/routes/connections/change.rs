@@ -121,7 +121,11 @@ pub async fn change(
     let mut announcement = Announcement::default();
     let mut jobs = Vec::new();
     if !changed.is_empty() {
-        api.store.update_connection(&tx, &row, change).await?;
+        let updated = api.store.update_connection(&tx, &row, change).await?;
+        let why = updated.health_reason();
+        api.store
+            .tell_health(&tx, &row, &updated, why.as_ref(), &caller.actor())
+            .await?;
         let event = NewEvent::new(caller.org, EventKind::ConnectionUpdated, caller.actor());
         api.store
             .record_event(

@@ -10,10 +10,9 @@ use super::is_unique_violation;
 use crate::{
     connection::{ConnectionStatus, Shortfall},
     entities::connection,
-    events::EventKind,
     failure::Failure,
     ids::OrgId,
-    store::{Store, StoreError, events::NewEvent},
+    store::{Store, StoreError},
 };
 
 impl Store {
@@ -62,38 +61,39 @@ impl Store {
         }
     }
 
-    /// A connection works, but its account granted less than was asked for, or took some of it
-    /// back: these capabilities do not work, each for want of its scopes. It is shown as
-    /// degraded until they are granted or switched off, whatever its checks say. The caller
-    /// holds the row.
+    /// What the account did not grant, or took back: these capabilities do not work, each for
+    /// want of its scopes; none where all is granted. The connection is shown as degraded until
+    /// they are granted or switched off, whatever its checks say. The failure says what
+    /// happened, where something was lost. The caller holds the row.
     ///
     /// # Errors
     /// The database.
-    pub async fn refuse_capabilities(
+    pub async fn set_refused(
         &self,
         tx: &DatabaseTransaction,
         row: &connection::Model,
         refused: &Shortfall,
-        failure: &Failure,
+        failure: Option<&Failure>,
     ) -> Result<connection::Model, StoreError> {
-        let stored = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
-            what: "connections.last_error",
-            why: error.to_string(),
-        })?;
-        let change = connection::ActiveModel {
-            capabilities_refused: Set(json!(refused)),
-            last_error: Set(Some(stored)),
-            last_error_at: Set(Some(self.clock().now())),
+        let refused = json!(refused);
+        if refused == row.capabilities_refused && failure.is_none() {
+            return Ok(row.clone());
+        }
+        let mut change = connection::ActiveModel {
+            capabilities_refused: Set(refused),
             ..Default::default()
         };
-        let updated = self.update_connection(tx, row, change).await?;
-        let (from, to) = (row.shown_health(), updated.shown_health());
-        if from != to {
-            let event = NewEvent::new(row.org_id, EventKind::ConnectionHealthChanged, "system")
-                .connection(row.id)
-                .data(json!({ "from": from, "to": to, "failure": failure }));
-            self.record_event(tx, event).await?;
+        if let Some(failure) = failure {
+            let stored = serde_json::to_value(failure).map_err(|error| StoreError::Unreadable {
+                what: "connections.last_error",
+                why: error.to_string(),
+            })?;
+            change.last_error = Set(Some(stored));
+            change.last_error_at = Set(Some(self.clock().now()));
         }
+        let updated = self.update_connection(tx, row, change).await?;
+        self.tell_health(tx, row, &updated, failure, "system")
+            .await?;
         Ok(updated)
     }
 }

@@ -10,6 +10,7 @@ use sea_orm::{
     ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, LockType},
 };
+use serde_json::json;
 
 use crate::{
     connection::{ConnectionStatus, Health},
@@ -63,6 +64,8 @@ impl Store {
         let change = connection::ActiveModel {
             status: Set(ConnectionStatus::Disconnected),
             health: Set(Health::Unknown),
+            // There is no grant any more that could lack something.
+            capabilities_refused: Set(json!({})),
             disconnected_at: Set(Some(self.clock().now())),
             ..Default::default()
         };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+use serde_json::json;
 
 use crate::{
     connection::{ConnectionStatus, CredentialOrigin, Health},
@@ -102,13 +103,15 @@ impl Store {
         let change = connection::ActiveModel {
             status: Set(status),
             health: Set(Health::Unknown),
+            // There is no grant any more that could lack something.
+            capabilities_refused: Set(json!({})),
             ..Default::default()
         };
         self.update_connection(tx, row, change).await?;
         let parked = self.jobs().park_queued(tx, row.id).await?;
         let event = NewEvent::new(row.org_id, EventKind::ConnectionRevoked, actor)
             .connection(row.id)
-            .data(serde_json::json!({ "parked_jobs": parked.len() }));
+            .data(json!({ "parked_jobs": parked.len() }));
         self.record_event(tx, event).await?;
         Ok((revocation, parked))
     }

@@ -93,6 +93,10 @@ impl Store {
             .connection(row.id)
             .data(json!({ "account": row.account_name, "by": "health_check" }));
         self.record_event(tx, event).await?;
+        if let Some(why) = updated.health_reason() {
+            self.tell_health(tx, row, &updated, Some(&why), "system")
+                .await?;
+        }
         Ok(updated)
     }
 }

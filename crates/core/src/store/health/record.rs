@@ -20,6 +20,7 @@ use crate::{
         judgement::{Outcomes, judge},
         open::Open,
         ring::Check,
+        shown::shown_health,
     },
     ids::{ConnectionId, OrgId},
     job_args::CheckReason,
@@ -128,29 +129,35 @@ impl Store {
                 wait_for_next_check(failure, state.next_check_at);
             }
             let row = held.get(&state.connection_id).copied();
-            let shown = row.map_or(Health::Healthy, |row| row.health);
+            let known = row.map_or(Health::Healthy, |row| row.health);
             let verdict = Verdict::of(result.failure.as_ref().map(|failure| failure.kind));
             let outcomes = Outcomes::of_stored(state.outcomes);
             let (outcomes, health) = match verdict {
-                Verdict::Undecided => (outcomes, shown),
+                Verdict::Undecided => (outcomes, known),
                 Verdict::Passed | Verdict::Failed => {
                     let outcomes = outcomes.then(verdict == Verdict::Failed);
-                    (outcomes, judge(shown, outcomes))
+                    (outcomes, judge(known, outcomes))
                 }
             };
             if let Some(row) = row {
                 self.write_on_connection(tx, row, result, health).await?;
             }
-            if health != shown {
+            // What the account did not grant is shown too, and may hide what checks say.
+            let in_want = row.map(connection::Model::in_want).unwrap_or_default();
+            let (from, to) = (
+                shown_health(known, &in_want),
+                shown_health(health, &in_want),
+            );
+            if from != to {
                 changes.push(HealthChange {
                     org: result.org,
                     connection: result.connection,
-                    from: shown,
-                    to: health,
+                    from,
+                    to,
                 });
             }
             let manual = result.reason == CheckReason::Manual;
-            if result.failure.is_some() || health != shown || manual {
+            if result.failure.is_some() || health != known || manual {
                 lines.push(Line {
                     result: result.clone(),
                     health,

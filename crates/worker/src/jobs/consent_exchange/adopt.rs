@@ -92,6 +92,18 @@ async fn attempt(
     let granted = grant.scopes.clone().or_else(|| account.scopes.clone());
     store_grant(exchange, &tx, &row, grant, granted.clone()).await?;
     let missing = granted.and_then(|granted| lacks(exchange, &granted));
+    let (refused, words) = missing.unzip();
+    let failure = words.as_ref().map(|words: &String| {
+        Failure::new(
+            FailureKind::Scope,
+            words.clone(),
+            "Connect again and grant the rest, or switch off what is not needed.",
+        )
+    });
+    let row = ctx
+        .store
+        .set_refused(&tx, &row, &refused.unwrap_or_default(), failure.as_ref())
+        .await?;
     let tested = TestedAccount {
         key: account.key.clone(),
         name: account.name.clone(),
@@ -107,26 +119,15 @@ async fn attempt(
             &consent.requested_by,
         )
         .await?;
-    if let Some((refused, words)) = &missing {
-        let failure = Failure::new(
-            FailureKind::Scope,
-            words.clone(),
-            "Connect again and grant the rest, or switch off what is not needed.",
-        );
-        ctx.store
-            .refuse_capabilities(&tx, &updated, refused, &failure)
-            .await?;
-    }
-    let missing = missing.map(|(_, words)| words);
     let released = if updated.status == ConnectionStatus::Active {
         ctx.store.jobs().unpark(&tx, row.id).await?
     } else {
         Vec::new()
     };
-    let result = json!({ "connection": row.id, "account": account, "missing": missing });
+    let result = json!({ "connection": row.id, "account": account, "missing": words });
     run.succeed_in(&tx, &result).await?;
     tx.commit().await?;
-    if missing.is_some() {
+    if words.is_some() {
         ctx.consents.connected_with_less.add(1);
     }
     tell(exchange, row.id, &released).await;

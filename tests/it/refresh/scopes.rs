@@ -1,4 +1,6 @@
-//! A refresh that brings fewer scopes than were granted.
+//! A refresh that brings other scopes than were granted.
+
+use std::collections::BTreeSet;
 
 use patchbay_core::{
     connection::{ConnectionStatus, Health},
@@ -18,11 +20,11 @@ use super::{
 };
 use crate::sync::desk::Desk;
 
-on_both_databases!(scopes_that_were_taken_back_degrade_the_connection_and_end_nothing);
+on_both_databases!(scopes_that_were_taken_back_degrade_the_connection_until_they_are_given_again);
 
 const TOKEN: &str = "POST /square/oauth2/token";
 
-async fn scopes_that_were_taken_back_degrade_the_connection_and_end_nothing(desk: Desk) {
+async fn scopes_that_were_taken_back_degrade_the_connection_until_they_are_given_again(desk: Desk) {
     let desk = consented(desk, 3_600).await;
     let granted = desk.ctx.providers.get("square").unwrap();
     let granted = granted.manifest().auth.scopes.clone();
@@ -75,4 +77,30 @@ async fn scopes_that_were_taken_back_degrade_the_connection_and_end_nothing(desk
     desk.sandbox.faults.clear();
     desk.sync("catalog", PullMode::Full).await.unwrap();
     assert_eq!(desk.row().await.shown_health(), Health::Degraded);
+
+    // Another is taken back, and the first given again.
+    let other: Vec<String> = granted
+        .iter()
+        .filter(|scope| *scope != "ORDERS_READ")
+        .cloned()
+        .collect();
+    for (scopes, lacks) in [(&other, Some("ORDERS_READ")), (&granted, None)] {
+        only(&desk, Fault::at(TOKEN, answer(scopes)));
+        let seen = credential(&desk).await;
+        renew(&desk, &desk.ctx, &seen).await.unwrap();
+        let lacking = desk.row().await.in_want().into_values().flatten();
+        let lacking: BTreeSet<String> = lacking.collect();
+        assert_eq!(lacking, lacks.map(str::to_owned).into_iter().collect());
+    }
+    let row = desk.row().await;
+    assert_eq!(
+        (row.shown_health(), row.health_reason()),
+        (Health::Healthy, None)
+    );
+    let events = store.events(desk.org, &filter, 10).await.unwrap();
+    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(
+        (&events[0].data["from"], &events[0].data["to"]),
+        (&json!("degraded"), &json!("healthy"))
+    );
 }

@@ -1,5 +1,5 @@
-//! A grant that comes back from a refresh with fewer scopes than it had: the account took some
-//! back, and what needs them is told as refused. Work that needs none of them goes on.
+//! A grant that comes back from a refresh with other scopes than it had. What the account took
+//! back is told as refused, what it gave is not any more; work that needs none of it goes on.
 
 use patchbay_core::{
     connection::Shortfall,
@@ -13,15 +13,16 @@ use sea_orm::DatabaseTransaction;
 use super::flight::Subject;
 use crate::context::Context;
 
-/// A connection, its row held, and what does not work with it any more.
+/// A connection, its row held, and what does not work with it from now on.
 #[derive(Debug)]
-pub(super) struct Narrowed {
+pub(super) struct ChangedScopes {
     row: connection::Model,
-    lost: Vec<String>,
     refused: Shortfall,
+    /// What the account took back, where something needs it.
+    lost: Vec<String>,
 }
 
-impl Narrowed {
+impl ChangedScopes {
     /// Compares what was granted with what stands. The connection's row is held before the
     /// credential's is written, as everywhere.
     pub(super) async fn hold(
@@ -35,46 +36,54 @@ impl Narrowed {
             .scopes
             .clone()
             .and_then(|scopes| serde_json::from_value(scopes).ok());
-        let (Some(mut lost), Some(has)) = (had, granted.scopes.as_ref()) else {
+        let (Some(had), Some(has)) = (had, granted.scopes.as_ref()) else {
             return Ok(None);
         };
-        lost.retain(|scope| !has.contains(scope));
         let Some(provider) = ctx.providers.get(&subject.provider) else {
             return Ok(None);
         };
-        let mut refused = provider.manifest().shortfall(has);
-        refused.retain(|_, scopes| scopes.iter().any(|scope| lost.contains(scope)));
-        if refused.is_empty() {
+        let gained = has.iter().any(|scope| !had.contains(scope));
+        let mut lost: Vec<String> = had;
+        lost.retain(|scope| !has.contains(scope));
+        let mut newly_refused = provider.manifest().shortfall(has);
+        newly_refused.retain(|_, scopes| scopes.iter().any(|scope| lost.contains(scope)));
+        if newly_refused.is_empty() {
+            lost.clear();
+        }
+        if lost.is_empty() && !gained {
             return Ok(None);
         }
         let row = ctx
             .store
             .lock_connection(tx, subject.org, subject.connection)
             .await?;
-        Ok(row.map(|row| Self { row, lost, refused }))
+        let Some(row) = row else { return Ok(None) };
+        let mut refused: Shortfall =
+            serde_json::from_value(row.capabilities_refused.clone()).unwrap_or_default();
+        refused.retain(|_, scopes| {
+            scopes.retain(|scope| !has.contains(scope));
+            !scopes.is_empty()
+        });
+        refused.extend(newly_refused);
+        Ok(Some(Self { row, refused, lost }))
     }
 
-    /// Writes it down; what was refused before stays so.
+    /// Writes it down.
     pub(super) async fn note(
-        mut self,
+        self,
         ctx: &Context,
         tx: &DatabaseTransaction,
     ) -> Result<(), StoreError> {
-        let before = self.row.capabilities_refused.clone();
-        let before: Shortfall = serde_json::from_value(before).unwrap_or_default();
-        for (capability, scopes) in before {
-            self.refused.entry(capability).or_insert(scopes);
-        }
-        let failure = Failure {
+        let failure = (!self.lost.is_empty()).then(|| Failure {
             next_action: Some(NextAction::of(NextActionKind::Reconnect)),
             ..Failure::new(
                 FailureKind::Scope,
                 format!("The account took back {}.", self.lost.join(", ")),
                 "Connect again and grant it, or switch off what is not needed.",
             )
-        };
+        });
         ctx.store
-            .refuse_capabilities(tx, &self.row, &self.refused, &failure)
+            .set_refused(tx, &self.row, &self.refused, failure.as_ref())
             .await?;
         Ok(())
     }
