@@ -34,23 +34,23 @@ async fn a_key_is_known_when_every_live_process_says_so(stage: Stage) {
     let lacking = async || {
         let holders = stage.store.key_holders().await.unwrap();
         let lacking = lacking(&holders, &new);
-        lacking.iter().map(|it| it.process).collect::<Vec<_>>()
+        lacking.iter().map(|it| it.process).collect::<BTreeSet<_>>()
     };
     // Who has not told, and who told of the file as it was, does not know it.
     assert!(stage.store.publish_keys(one, &before).await.unwrap());
-    assert_eq!(lacking().await, [one, other]);
+    assert_eq!(lacking().await, [one, other].into());
     stage.store.publish_keys(one, &held(&stage)).await.unwrap();
-    assert_eq!(lacking().await, [other]);
+    assert_eq!(lacking().await, [other].into());
     // A key of the same name that is another key is not known.
     let mut forged = held(&stage);
     for key in &mut forged {
         key.fingerprint = "0000000000000000".into();
     }
     stage.store.publish_keys(other, &forged).await.unwrap();
-    assert_eq!(lacking().await, [other]);
+    assert_eq!(lacking().await, [other].into());
     // A process that has ended does not count.
     stage.store.jobs().leave(other).await.unwrap();
-    assert_eq!(lacking().await, []);
+    assert_eq!(lacking().await, [].into());
     assert!(!stage.store.publish_keys(other, &before).await.unwrap());
 }
 
