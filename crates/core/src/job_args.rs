@@ -15,10 +15,11 @@ use crate::ids::{AlertChannelId, ConnectionId, ConsentId, CredentialId};
 pub struct ConnectionTestArgs {
     /// The config to try.
     pub config: Value,
-    /// The connection was disconnected when this was asked for: if the credential opens its
-    /// account, it comes back with its records and cursors.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub revives: bool,
+    /// When the connection had been disconnected, where it was when this was asked for: if the
+    /// credential opens its account, it comes back with its records and cursors. One that was
+    /// disconnected again since stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revives: Option<DateTime<Utc>>,
 }
 
 /// Arguments of `action`.

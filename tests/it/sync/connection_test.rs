@@ -4,6 +4,7 @@ use patchbay_core::{
     connection::{ConnectionStatus, Health},
     failure::FailureKind,
     job::{JobState, Next},
+    store::connections::{Inserted, NewConnection},
 };
 use patchbay_providers::PullMode;
 use patchbay_sandbox::{
@@ -11,8 +12,7 @@ use patchbay_sandbox::{
     square::{DEFAULT_MERCHANT, Token},
 };
 use patchbay_worker::jobs;
-
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     desk::{Desk, NEIGHBOURS_TOKEN, TOKEN},
@@ -31,6 +31,7 @@ on_both_databases!(
     a_disconnect_empties_the_credential_and_keeps_the_records,
     a_token_of_its_account_brings_a_disconnected_connection_back_with_its_cursors,
     a_test_that_a_disconnect_overtook_brings_nothing_back,
+    a_connection_does_not_come_back_beside_another_of_its_provider,
 );
 
 async fn a_right_token_makes_the_connection_active(desk: Desk) {
@@ -214,6 +215,39 @@ async fn a_test_that_a_disconnect_overtook_brings_nothing_back(desk: Desk) {
     desk.test_token(TOKEN)
         .await
         .expect_err("it was asked of a living connection");
+    let before = desk.row().await.disconnected_at;
+    desk.revive_with(TOKEN).await.unwrap();
+    disconnect(&desk).await;
+    desk.try_token(TOKEN, before)
+        .await
+        .expect_err("it was asked before the connection was disconnected again");
+    assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
+}
+
+async fn a_connection_does_not_come_back_beside_another_of_its_provider(desk: Desk) {
+    let desk = desk.connected().await;
+    disconnect(&desk).await;
+    let store = &desk.ctx.store;
+    let tx = store.begin().await.unwrap();
+    let another = NewConnection {
+        org: desk.org,
+        provider: "square".into(),
+        name: "Second till".into(),
+        config: json!({}),
+        exclusive: true,
+        created_by: "system".into(),
+    };
+    let made = store.insert_connection(&tx, another).await.unwrap();
+    assert!(matches!(made, Inserted::New(_)));
+    tx.commit().await.unwrap();
+    let refused = desk
+        .revive_with(TOKEN)
+        .await
+        .expect_err("the provider allows one");
+    assert_eq!(
+        (refused.next, refused.failure.kind),
+        (Next::Fail, FailureKind::Conflict)
+    );
     assert_eq!(desk.status().await, ConnectionStatus::Disconnected);
 }
 

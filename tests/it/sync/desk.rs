@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use patchbay_core::{
     clock::SystemClock,
     connection::ConnectionStatus,
@@ -199,15 +200,21 @@ impl Desk {
 
     /// Enqueues, claims and runs a test of a new token; settles it.
     pub async fn test_token(&self, token: &str) -> Result<Value, JobError> {
-        self.try_token(token, false).await
+        self.try_token(token, None).await
     }
 
     /// The same, asked for when the connection was disconnected.
     pub async fn revive_with(&self, token: &str) -> Result<Value, JobError> {
-        self.try_token(token, true).await
+        let asked_at = self.row().await.disconnected_at;
+        self.try_token(token, asked_at).await
     }
 
-    async fn try_token(&self, token: &str, revives: bool) -> Result<Value, JobError> {
+    /// `revives` is when the connection had been disconnected as this was asked for.
+    pub async fn try_token(
+        &self,
+        token: &str,
+        revives: Option<DateTime<Utc>>,
+    ) -> Result<Value, JobError> {
         let mut job = self.new_job(JobKind::ConnectionTest);
         let config = json!({});
         job.args = serde_json::to_value(ConnectionTestArgs { config, revives }).unwrap();
@@ -224,7 +231,7 @@ impl Desk {
     /// The same with the credential in force and the config as it is.
     pub async fn test_again(&self) -> Result<Value, JobError> {
         let mut job = self.new_job(JobKind::ConnectionTest);
-        let (config, revives) = (self.row().await.config, false);
+        let (config, revives) = (self.row().await.config, None);
         job.args = serde_json::to_value(ConnectionTestArgs { config, revives }).unwrap();
         let run = self.claim(job).await;
         let outcome = jobs::run(&run, &self.ctx).await;

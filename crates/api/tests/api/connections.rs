@@ -257,10 +257,39 @@ async fn disconnecting_empties_the_credential_and_cancels_open_jobs() {
         "until it passed"
     );
     assert_eq!(asked["job"]["state"], "queued");
+    // Whoever disconnects it meanwhile is obeyed.
+    desk.ask(Method::DELETE, &path, None).await.expect(200);
+    let job = format!("/jobs/{}", asked["job"]["id"].as_str().unwrap());
+    assert_eq!(desk.get(&job).await.expect(200)["state"], "cancelled");
     desk.active_connection().await;
     desk.ask(Method::PUT, &credential_path, Some(credential))
         .await
         .problem(409, "connection-exists");
+}
+
+#[tokio::test]
+async fn a_dead_test_brings_no_older_credential_back() {
+    let desk = desk().await;
+    let id = desk.active_connection().await;
+    let credential = json!({ "credential": { "access_token": SECRET } });
+    let asked = desk
+        .ask(
+            Method::PUT,
+            &format!("/connections/{id}/credential"),
+            Some(credential),
+        )
+        .await
+        .expect(202);
+    let job = asked["job"]["id"].as_str().unwrap();
+    let claimed = desk.claim(job.parse().unwrap()).await;
+    let failure = Failure::new(FailureKind::ProviderDown, "it is away", "Try again.");
+    desk.end(&claimed, Settle::Fail { failure }).await;
+    desk.ask(Method::DELETE, &format!("/connections/{id}"), None)
+        .await
+        .expect(200);
+    desk.post(&format!("/jobs/{job}/retry"), json!({}))
+        .await
+        .problem(409, "job-state");
 }
 
 #[tokio::test]

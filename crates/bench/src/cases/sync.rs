@@ -172,7 +172,7 @@ async fn connect(home: &Home, org: OrgId, keys: &Keys) -> Result<ConnectionId> {
     test.connection = Some(connection.id);
     test.args = serde_json::to_value(ConnectionTestArgs {
             config: json!({}),
-            revives: false,
+            revives: None,
         })?;
     let fields = SecretFields([("access_token".to_owned(), Secret::new(DEFAULT_TOKEN))].into());
     test.sealed = Some(

@@ -27,7 +27,17 @@ impl Scope {
     pub fn of(kind: JobKind) -> Self {
         match kind {
             JobKind::AlertDelivery => Self::Webhooks,
-            _ => Self::Jobs,
+            JobKind::ConnectionTest
+            | JobKind::HealthCheck
+            | JobKind::HealthBatch
+            | JobKind::Sync
+            | JobKind::Action
+            | JobKind::CredentialRefresh
+            | JobKind::CredentialRevoke
+            | JobKind::ConsentExchange
+            | JobKind::OauthClientSet
+            | JobKind::AlertWebhookSet
+            | JobKind::Noop => Self::Jobs,
         }
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, retry_policy::scope_of_kind};
 use crate::{
     entities::{
         job::{Column, Entity},
@@ -94,10 +94,16 @@ pub struct JobFilter {
 const DEAD: [JobState; 2] = [JobState::Failed, JobState::Quarantined];
 
 /// Attempts a job has, as [`crate::retry::attempts_of`] says it when it fails.
-const ATTEMPTS: &str = "case when jobs.max_attempts = 4 then coalesce((
+const ATTEMPTS: &str = concat!(
+    "case when jobs.max_attempts = 4 then coalesce((
         select p.max_retries + 1 from retry_policies p
-        where p.org_id = jobs.org_id and p.scope = 'jobs'), 4)
-    else jobs.max_attempts end";
+        where p.org_id = jobs.org_id and p.scope = ",
+    scope_of_kind!(),
+    "), case ",
+    scope_of_kind!(),
+    " when 'webhooks' then 10 else 4 end)
+    else jobs.max_attempts end"
+);
 const _: () = assert!(DEFAULT_MAX_ATTEMPTS == 4, "the statement says it in SQL");
 
 fn pictures() -> sea_orm::Select<Entity> {

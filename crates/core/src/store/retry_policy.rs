@@ -17,6 +17,15 @@ use crate::{
     retry::{RetryPolicy, Scope},
 };
 
+/// The policy that `jobs.kind` comes under, in a statement: [`Scope::of`], to which a test
+/// compares it.
+macro_rules! scope_of_kind {
+    () => {
+        "(case jobs.kind when 'alert_delivery' then 'webhooks' else 'jobs' end)"
+    };
+}
+pub(super) use scope_of_kind;
+
 /// A policy as it was set, and by whom.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetPolicy {
@@ -132,4 +141,30 @@ fn words(policy: &RetryPolicy) -> serde_json::Value {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ActiveEnum, Database, Iterable, Statement};
+
+    use super::*;
+    use crate::job::JobKind;
+
+    #[tokio::test]
+    async fn statements_know_the_policy_of_every_kind() {
+        let db = Database::connect("sqlite::memory:").await.unwrap();
+        const SQL: &str = concat!(
+            "select ",
+            scope_of_kind!(),
+            " as scope from (select $1 as kind) jobs"
+        );
+        for kind in JobKind::iter() {
+            let values = [kind.to_value().into()];
+            let backend = db.get_database_backend();
+            let asked = Statement::from_sql_and_values(backend, SQL, values);
+            let row = db.query_one_raw(asked).await.unwrap().unwrap();
+            let said: String = row.try_get("", "scope").unwrap();
+            assert_eq!(said, Scope::of(kind).to_value(), "{kind:?}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use crate::{context::Context, run::JobRun};
 /// The provider refused or did not answer, or the credential opens another account.
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: ConnectionTestArgs = args(run)?;
-    let (row, provider) = if args.revives {
+    let (row, provider) = if args.revives.is_some() {
         let (org, id) = opening::subject(run)?;
         opening::find_any(run, ctx, org, id).await?
     } else {
@@ -133,7 +133,7 @@ async fn adopt(
         ));
     };
     if held.status == ConnectionStatus::Disconnected {
-        if !args.revives {
+        if args.revives != held.disconnected_at {
             return Err(fail(
                 FailureKind::Invalid,
                 "the connection was disconnected while its credential was tested",
@@ -143,11 +143,17 @@ async fn adopt(
         held = match ctx.store.bring_back_connection(&tx, &held).await? {
             Some(row) => row,
             None => {
-                return Err(fail(
+                drop(tx);
+                let failure = Failure::new(
                     FailureKind::Conflict,
                     "the organization connected another account of this provider meanwhile, which allows one",
                     "Disconnect that one first, and send the credential again.",
-                ));
+                );
+                note_failed_test(run, ctx, row, &failure).await?;
+                return Err(JobError {
+                    next: Next::Fail,
+                    failure,
+                });
             }
         };
     }
@@ -244,8 +250,18 @@ async fn other_account(
             account.name,
             row.account_name.as_deref().unwrap_or_default()
         ),
-        "Use a credential of the same account, or disconnect this one and make a new connection: \
-         the records of two accounts are never mixed.",
+        format!(
+            "Use a credential of the same account, or {}make a new connection: the records of two accounts are \
+             never mixed.",
+            match row.status {
+                ConnectionStatus::Disconnected => "",
+                ConnectionStatus::Pending
+                | ConnectionStatus::Active
+                | ConnectionStatus::Error
+                | ConnectionStatus::Expired
+                | ConnectionStatus::Disabled => "disconnect this one and ",
+            }
+        ),
     );
     note_failed_test(run, ctx, row, &failure).await?;
     Err(JobError {

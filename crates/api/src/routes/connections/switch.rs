@@ -131,6 +131,11 @@ pub async fn disconnect(
             announcement.job(revocation);
         }
         announcement.connection(caller.org, id);
+    } else {
+        // Also the test of a credential that was to bring it back.
+        for job in api.store.cancel_work(&tx, &row).await? {
+            announcement.look_at_job(Some(caller.org), job);
+        }
     }
     tx.commit().await?;
     api.announce(announcement);

@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use patchbay_core::{
-    connection::ConnectionStatus,
     entities::{connection, job},
     ids::{ConnectionId, JobId},
     job::{JobKind, NewJob, Queue},
@@ -195,7 +194,7 @@ pub async fn enqueue(
     let connection = row.id;
     let args = ConnectionTestArgs {
         config,
-        revives: row.status == ConnectionStatus::Disconnected,
+        revives: row.disconnected_at,
     };
     let args = serde_json::to_value(args).expect("a config is JSON");
     let new = NewJob {

@@ -46,20 +46,7 @@ impl Store {
         actor: &str,
     ) -> Result<Disconnected, StoreError> {
         self.delete_schedules_of(tx, row.id).await?;
-        let mut cancelled = Vec::new();
-        loop {
-            // Once more after each round: a job that ended while its cancel waited for it
-            // may have left a successor.
-            let open = open_jobs(tx, row).await?;
-            if open.is_empty() {
-                break;
-            }
-            for id in open {
-                if let Moved::Done(_) = self.jobs().cancel(tx, row.org_id, id).await? {
-                    cancelled.push(id);
-                }
-            }
-        }
+        let cancelled = self.cancel_work(tx, row).await?;
         let revocation = self.end_credential(tx, row, actor).await?;
         let change = connection::ActiveModel {
             status: Set(ConnectionStatus::Disconnected),
@@ -80,6 +67,34 @@ impl Store {
             cancelled,
             revocation,
         })
+    }
+
+    /// Cancels the waiting and running jobs of a connection, and forgets the credentials that
+    /// dead ones were asked to try: none of them brings it back. The caller holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn cancel_work(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let mut cancelled = Vec::new();
+        loop {
+            // Once more after each round: a job that ended while its cancel waited for it
+            // may have left a successor.
+            let open = open_jobs(tx, row).await?;
+            if open.is_empty() {
+                break;
+            }
+            for id in open {
+                if let Moved::Done(_) = self.jobs().cancel(tx, row.org_id, id).await? {
+                    cancelled.push(id);
+                }
+            }
+        }
+        self.forget_candidates(tx, row.org_id, row.id).await?;
+        Ok(cancelled)
     }
 
     /// Disconnects connections that stayed pending since before `made_before`, at most `limit`.

@@ -15,8 +15,9 @@ pub use status::TokenStatus;
 use super::{Store, StoreError};
 use crate::{
     connection::CredentialOrigin,
-    entities::credential,
+    entities::{credential, job},
     ids::{ConnectionId, CredentialId, OrgId},
+    job::{JobKind, JobState},
 };
 
 /// A closed credential that is to become current.
@@ -101,6 +102,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         self.revoke_credential(tx, org, connection, &new.created_by)
             .await?;
+        self.forget_candidates(tx, org, connection).await?;
         let newest = credential::Entity::find()
             .filter(credential::Column::ConnectionId.eq(connection))
             .order_by_desc(credential::Column::Version)
@@ -140,6 +142,30 @@ impl Store {
         .exec_without_returning(tx)
         .await?;
         Ok(version)
+    }
+
+    /// Empties the credentials that dead tests of a connection were asked to try: a retry
+    /// would put an older one in the place of what came since.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn forget_candidates(
+        &self,
+        tx: &DatabaseTransaction,
+        org: OrgId,
+        connection: ConnectionId,
+    ) -> Result<(), StoreError> {
+        job::Entity::update_many()
+            .col_expr(job::Column::Sealed, Expr::value(None::<Vec<u8>>))
+            .filter(job::Column::OrgId.eq(org))
+            .filter(job::Column::ConnectionId.eq(connection))
+            .filter(job::Column::Kind.eq(JobKind::ConnectionTest))
+            .filter(job::Column::State.is_in([JobState::Failed, JobState::Quarantined]))
+            .filter(job::Column::Sealed.is_not_null())
+            .filter(job::Column::FinishedAt.is_not_null())
+            .exec(tx)
+            .await?;
+        Ok(())
     }
 
     /// Empties the credential in force; who and when stays. True if there was one.

@@ -7,23 +7,28 @@ use super::Settled;
 use crate::{
     job::{JobState, Settle, Settlement},
     retry::fingerprint,
-    store::StoreError,
+    store::{StoreError, retry_policy::scope_of_kind},
 };
 
 /// The policy is read here and not by the worker, so that a body that settles itself, and a
 /// worker that knows the policy of some seconds ago, cannot put a job where nobody looks.
 /// $1 job, $2 fingerprint.
-const NOTE: &str = "
+const NOTE: &str = concat!("
     update jobs
     set dead_group = kind || ':' || coalesce((
             select c.provider from connections c where c.id = jobs.connection_id), '-') || ':' || $2,
         discarded_at = case when exists (
             select 1 from retry_policies p
-            where p.org_id = jobs.org_id and p.scope = 'jobs' and not p.dead_letters) then finished_at end,
+            where p.org_id = jobs.org_id and p.scope = ",
+    scope_of_kind!(),
+    " and not p.dead_letters) then finished_at end,
         sealed = case when exists (
             select 1 from retry_policies p
-            where p.org_id = jobs.org_id and p.scope = 'jobs' and not p.dead_letters) then null else sealed end
-    where id = $1 and state = 'failed'";
+            where p.org_id = jobs.org_id and p.scope = ",
+    scope_of_kind!(),
+    " and not p.dead_letters) then null else sealed end
+    where id = $1 and state = 'failed'"
+);
 
 /// Notes those that failed, in the transaction of their settlement. Failures are few: each
 /// costs a statement of its own, and a success none.
