@@ -3,12 +3,12 @@
 use patchbay_core::{
     entities::job,
     ids::{JobId, OrgId, ProcessId},
-    job::{JobState, Queue},
+    job::{JobState, Queue, Settle},
 };
 
 use crate::{
     on_both,
-    stage::{Stage, in_lane, lease, noop, succeed},
+    stage::{Stage, in_lane, lease, noop, park, retry_after, snooze, succeed},
 };
 
 on_both! {
@@ -21,6 +21,8 @@ on_both! {
     room_is_made_for_what_may_run,
     a_dead_process_makes_room_for_nothing,
     progress_makes_it_a_job_like_any_other,
+    an_answer_is_no_death_and_leaves_one,
+    half_of_the_workers_make_room_and_no_more,
 }
 
 /// A job that two processes have died under.
@@ -187,4 +189,44 @@ async fn progress_makes_it_a_job_like_any_other(stage: Stage) {
         .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(room(&stage, me).await, None, "it needs no room any more");
+}
+
+async fn an_answer_is_no_death_and_leaves_one(stage: Stage) {
+    let org = stage.org().await;
+    let answers = [
+        (retry_after(0), 1),
+        (snooze(0), 1),
+        (park(None), 1),
+        (Settle::Release, 2),
+    ];
+    for (answer, left) in answers {
+        let suspect = charged_twice(&stage, org).await;
+        let me = stage.worker().await;
+        assert_eq!(room(&stage, me).await, Some(suspect));
+        let claimed = alone(&stage, me).await.unwrap();
+        let said = format!("{answer:?}");
+        stage.settle(lease(&claimed), answer).await.unwrap();
+        assert_eq!(stage.row(suspect).await.crashes, left, "{said}");
+        stage.cancel(org, suspect).await;
+        stage.jobs().leave(me).await.unwrap();
+    }
+}
+
+async fn half_of_the_workers_make_room_and_no_more(stage: Stage) {
+    let org = stage.org().await;
+    for _ in 0..3 {
+        charged_twice(&stage, org).await;
+    }
+    // Whoever rescued is gone.
+    stage.seconds(7).await;
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(stage.worker().await);
+    }
+    for (worker, makes_room) in workers.iter().zip([true, true, false, false]) {
+        assert_eq!(room(&stage, *worker).await.is_some(), makes_room);
+    }
+    stage.jobs().leave_room(workers[0]).await.unwrap();
+    assert!(room(&stage, workers[3]).await.is_some());
+    assert!(room(&stage, workers[0]).await.is_none());
 }

@@ -121,8 +121,9 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     /// Step 3, for a job that is to run alone (it has been charged with
     /// [`CRASHES_TO_RUN_ALONE`](crate::job::CRASHES_TO_RUN_ALONE) deaths). Says which one of
     /// these queues `me` is to make room for, or runs already: one process for a job, one job
-    /// for a process. From now on until [`leave_room`](JobStore::leave_room) it claims nothing
-    /// else. `None`: none waits, and no room is made any more.
+    /// for a process, and none is begun with while half of the living workers make room. From
+    /// now on until [`leave_room`](JobStore::leave_room) it claims nothing else. `None`: none
+    /// waits, and no room is made any more.
     async fn make_room(
         &self,
         me: ProcessId,

@@ -35,7 +35,10 @@ impl Table {
             .filter(|(id, _)| self.is_for_alone(**id) && !taken(id))
             .min_by_key(|(id, row)| (row.run_at, **id))
             .map(|(id, _)| *id);
-        let job = stands.or(longest);
+        let living = self.processes.keys().filter(|id| self.is_alive(**id));
+        let making_room = (self.alone_with.keys()).filter(|id| self.is_alive(**id));
+        let room_left = 2 * making_room.count() < living.count();
+        let job = stands.or(longest.filter(|_| room_left));
         self.alone_with.extend(job.map(|job| (process, job)));
         job
     }

@@ -2,15 +2,17 @@
 //! workers do. Whatever the order, a poison takes three processes with it and is set aside,
 //! and no healthy job is.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use patchbay_core::{
     ids::{JobId, OrgId, ProcessId},
-    job::{JobState, Lease, Queue},
+    job::{JobState, Lease, Queue, Settle},
 };
 
 use super::run::Checked;
-use crate::stage::{Stage, in_lane, lease, noop, succeed};
+use crate::stage::{Stage, in_lane, lease, noop, retry_after, snooze, succeed};
 
 const PROCESSES: usize = 4;
 const SLOTS: usize = 5;
@@ -45,6 +47,8 @@ struct Play {
     poisons: Vec<JobId>,
     healthy: Vec<JobId>,
     processes: Vec<Process>,
+    /// How many processes died that held it.
+    deaths: BTreeMap<JobId, usize>,
     drawn: Vec<u8>,
     next: usize,
 }
@@ -62,6 +66,7 @@ pub(super) async fn run(chances: Chances, on_postgres: bool) -> Checked {
         poisons: vec![],
         healthy: vec![],
         processes: vec![],
+        deaths: BTreeMap::new(),
         drawn: chances.drawn,
         next: 0,
     };
@@ -178,14 +183,27 @@ impl Play {
             None => vec![],
         };
         process.runs.extend(claimed.iter().map(lease));
-        for run in std::mem::take(&mut process.runs) {
+        for run in process.runs.clone() {
             if !self.one_in(3) {
-                process.runs.push(run);
-            } else if self.poisons.contains(&run.job) {
-                return false;
-            } else {
-                self.stage.settle(run, succeed()).await.unwrap();
+                continue;
             }
+            let is_poison = self.poisons.contains(&run.job);
+            let end = match (is_poison, self.one_in(4)) {
+                // Asked to stop before it does harm.
+                (true, true) => Settle::Release,
+                (true, false) => {
+                    for held in &process.runs {
+                        *self.deaths.entry(held.job).or_default() += 1;
+                    }
+                    return false;
+                }
+                (false, true) if self.one_in(2) => Settle::Release,
+                (false, true) if self.one_in(2) => snooze(0),
+                (false, true) => retry_after(0),
+                (false, false) => succeed(),
+            };
+            self.stage.settle(run, end).await.unwrap();
+            process.runs.retain(|other| *other != run);
         }
         if process.room.is_some() && process.runs.is_empty() {
             process.room = None;
@@ -197,11 +215,11 @@ impl Play {
     async fn judge(&self) -> Checked {
         for id in &self.poisons {
             let row = self.stage.row(*id).await;
-            // Nothing but a death ends its runs.
-            if (row.state, row.lease_epoch) != (JobState::Quarantined, 3) {
+            let deaths = self.deaths.get(id).copied().unwrap_or_default();
+            if (row.state, deaths) != (JobState::Quarantined, 3) {
                 return Err(format!(
-                    "poison {id} is {:?} after {} deaths",
-                    row.state, row.lease_epoch
+                    "poison {id} is {:?} after {deaths} deaths",
+                    row.state
                 ));
             }
         }

@@ -256,6 +256,9 @@ impl Table {
     pub fn settle(&mut self, lease: Lease, end: &End, refused: Option<i64>) -> Option<Row> {
         let (now, disabled, credential) = (self.now, self.disabled, self.credential);
         let row = self.jobs.get_mut(&lease.job).unwrap();
+        if !matches!(end, End::Release) {
+            row.crashes = row.crashes.min(1);
+        }
         match end {
             End::Succeed => {
                 row.leave_running(JobState::Succeeded);

@@ -26,7 +26,8 @@ macro_rules! may_run_alone {
 }
 
 /// What it runs alone already, else what it makes room for and may still run, else what has
-/// waited longest and no other process makes room for.
+/// waited longest and no other process makes room for. Of those none while half of the living
+/// workers make room: the others' work goes on. Two that look at one moment may be one too many.
 const LOOK: &str = concat!(
     "
     with clock as materialized (select patchbay_now() as now),
@@ -44,6 +45,9 @@ const LOOK: &str = concat!(
     may_run_alone!(),
     " and j.queue = any($2)
             and (select true from processes p where p.alone_with = j.id and p.ended_at is null and p.id <> $1) is null
+            and (select 2 * count(*) filter (where alone_with is not null and id <> $1)
+                        < count(*) filter (where kind in ('worker', 'up'))
+                 from processes where ended_at is null and lease_until > (select now from clock))
          order by j.run_at, j.id limit 1)) as job
     from mine"
 );

@@ -24,7 +24,7 @@ macro_rules! new_id {
 }
 
 /// Who is charged: all that a dead process held. One that is to run alone is charged where it
-/// did: what was beside it may have done it (docs/adr/0010). So that this is decided once, a
+/// did: what was beside it may have done it (docs/adr/0011). So that this is decided once, a
 /// dead process waits while another transaction holds one of its rows (`whole`): at most
 /// the four seconds of an idle transaction.
 ///

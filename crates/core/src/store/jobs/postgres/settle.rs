@@ -34,6 +34,9 @@ macro_rules! replaced {
 /// `again` is read from the row as it was updated, never from a snapshot: an enqueue
 /// that sets it holds the row's lock, and this statement sees what it wrote.
 ///
+/// A body that answered, whatever it said, did not take its process with it: it leaves at most
+/// one death (docs/adr/0011).
+///
 /// A row finds its wish at the place of its id in the sorted `$1` (`width_bucket` is a
 /// binary search). A join would be planned for ten rows and compare each with each.
 const SETTLE: &str = concat!("
@@ -58,7 +61,8 @@ const SETTLE: &str = concat!("
                         when ", active!(), " and not ", replaced!(), " then clock.now + $10 * interval '1 millisecond'
                         else clock.now end,
                     jobs.attempt + wish.burns,
-                    case when wish.state = 'succeeded' then 0 else jobs.crashes end,
+                    case when wish.state = 'succeeded' then 0
+                         when wish.error <> '' then least(jobs.crashes, 1) else jobs.crashes end,
                     case when wish.state = 'succeeded' then wish.result::jsonb else jobs.result end,
                     case when wish.state = 'succeeded' then null
                          when wish.error = '' then jobs.error else wish.error::jsonb end,

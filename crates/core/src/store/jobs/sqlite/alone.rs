@@ -24,7 +24,8 @@ macro_rules! may_run_alone {
 }
 
 /// What it runs alone already, else what it makes room for and may still run, else what has
-/// waited longest and no other process makes room for.
+/// waited longest and no other process makes room for. Of those none while half of the living
+/// workers make room: the others' work goes on.
 const LOOK: &str = concat!(
     "
     select mine.alone_with as was, coalesce(
@@ -38,6 +39,9 @@ const LOOK: &str = concat!(
     "
             and not exists (select 1 from processes p
                             where p.alone_with = j.id and p.ended_at is null and p.id <> ?1)
+            and (select 2 * count(*) filter (where alone_with is not null and id <> ?1)
+                        < count(*) filter (where kind in ('worker', 'up'))
+                 from processes where ended_at is null and lease_until > ?3)
          order by j.run_at, j.id limit 1)) as job
     from processes mine where mine.id = ?1 and mine.ended_at is null and mine.lease_until > ?3"
 );

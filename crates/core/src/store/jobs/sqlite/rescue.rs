@@ -47,7 +47,7 @@ struct Held {
 }
 
 /// Who is charged: all that a dead process held. One that is to run alone is charged where it
-/// did: what was beside it may have done it (docs/adr/0010). A job far past its deadline
+/// did: what was beside it may have done it (docs/adr/0011). A job far past its deadline
 /// under a live process is charged by itself; one whose process has ended without it is not.
 /// A quarantine stands in the org's activity log.
 pub(super) async fn rescue(

@@ -33,7 +33,9 @@ macro_rules! replaced {
 }
 
 /// ?1 job, ?2 epoch, ?3 state, ?4 run_at, ?5 attempts burnt, ?6 result, ?7 error,
-/// ?8 credential version that was refused, ?9 now, ?10 a little later.
+/// ?8 credential version that was refused, ?9 now, ?10 a little later. A body that answered,
+/// whatever it said, did not take its process with it: it leaves at most one death
+/// (docs/adr/0011).
 const SETTLE: &str = concat!(
     "
     update jobs
@@ -55,7 +57,7 @@ const SETTLE: &str = concat!(
     " then ?10
             else ?9 end,
         attempt = attempt + ?5,
-        crashes = case when ?3 = 'succeeded' then 0 else crashes end,
+        crashes = case when ?3 = 'succeeded' then 0 when ?7 is not null then min(crashes, 1) else crashes end,
         result = case when ?3 = 'succeeded' then ?6 else result end,
         error = case when ?3 = 'succeeded' then null else coalesce(?7, error) end,
         sealed = case when ?3 = 'succeeded' then null else sealed end,
