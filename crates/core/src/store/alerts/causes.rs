@@ -17,7 +17,8 @@ use crate::{
     job::Queue,
 };
 
-/// Of dead jobs and of laned jobs that wait, more than this are not counted or looked through.
+/// Of dead jobs, of laned jobs that wait and of connections that failed, more than this are not
+/// counted or looked through at once.
 const LOOKED_THROUGH: u32 = 1_000;
 /// Late schedules that are counted.
 const LATE_COUNTED: u32 = 10_000;
@@ -62,6 +63,7 @@ struct WrongConnection {
     org_id: OrgId,
     status: ConnectionStatus,
     error_count: i32,
+    enough: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -77,28 +79,31 @@ struct OrgCount {
 }
 
 impl Store {
-    /// Connections that are in error, expired, or have failed as often as their org allows, by
-    /// id, after `after`.
+    /// Connections that are in error, expired, or have failed as often as their org allows, of
+    /// the next [`LOOKED_THROUGH`] by id after `after` in which anything failed; and where to
+    /// go on, if there may be more. An outage makes everybody fail once, so what is looked at
+    /// is bounded and not what is found.
     ///
     /// # Errors
     /// The database.
     pub(super) async fn wrong_connections(
         &self,
         after: Option<ConnectionId>,
-        limit: u32,
     ) -> Result<(Vec<Cause>, Option<ConnectionId>), StoreError> {
         let after = after.unwrap_or(ConnectionId(Uuid::nil()));
         let sql = format!(
-            "select c.id, c.org_id, c.status, c.error_count from connections c
-             left join alert_limits l on l.org_id = c.org_id
-             where {WRONG} and c.id > $1 and (c.status <> 'active' or {enough})
-             order by c.id limit {limit}",
+            "select c.id, c.org_id, c.status, c.error_count,
+                 (c.status <> 'active' or {enough}) as enough
+             from (select c.id, c.org_id, c.status, c.health, c.error_count from connections c
+                   where {WRONG} and c.id > $1 order by c.id limit {LOOKED_THROUGH}) c
+             left join alert_limits l on l.org_id = c.org_id order by c.id",
             enough = failed_enough()
         );
         let rows = WrongConnection::find_by_statement(self.asked(&sql, [after.into()]))
             .all(self.db())
             .await?;
-        let last = rows.last().map(|row| row.id);
+        let is_last = rows.len() < LOOKED_THROUGH as usize;
+        let last = rows.last().filter(|_| !is_last).map(|row| row.id);
         let kind = |status| match status {
             ConnectionStatus::Error => AlertKind::CredentialRefused,
             ConnectionStatus::Expired => AlertKind::ConsentExpired,
@@ -107,7 +112,8 @@ impl Store {
             | ConnectionStatus::Disabled
             | ConnectionStatus::Disconnected => AlertKind::ConnectionFailing,
         };
-        let causes = rows.iter().map(|row| Cause {
+        let wrong = rows.iter().filter(|row| row.enough);
+        let causes = wrong.map(|row| Cause {
             org: row.org_id,
             kind: kind(row.status),
             connection: Some(row.id),
