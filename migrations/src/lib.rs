@@ -19,6 +19,7 @@ mod m20261120_000009_alert_webhooks;
 mod m20261120_000010_alert_limits;
 mod m20261120_000011_refused_capabilities;
 mod m20261120_000012_alone;
+mod m20261120_000013_withheld_alerts;
 
 /// All migrations, oldest first.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000010_alert_limits::Migration),
             Box::new(m20261120_000011_refused_capabilities::Migration),
             Box::new(m20261120_000012_alone::Migration),
+            Box::new(m20261120_000013_withheld_alerts::Migration),
         ]
     }
 

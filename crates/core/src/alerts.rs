@@ -15,7 +15,7 @@ use crate::{entities::alert, ids::ConnectionId};
 #[serde(rename_all = "snake_case")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum AlertKind {
-    /// Work with a connection failed several times in a row, or its checks fail.
+    /// Work with a connection failed as often in a row as the org's limit says, or its checks fail.
     ConnectionFailing,
     /// The provider refused the credential that a person gave.
     CredentialRefused,
@@ -66,7 +66,8 @@ pub struct Limits {
     /// A due job has waited for so long.
     pub queue_age: Duration,
     /// A cause that comes back within this time after it was gone is the same alert, and of
-    /// one alert there is no second message within it.
+    /// one alert there is no second message within it. Is it still there when the period is
+    /// over, it is told then.
     pub quiet: Duration,
 }
 
@@ -129,7 +130,7 @@ impl AlertKind {
         match self {
             Self::ConnectionFailing => Words {
                 title: "A connection keeps failing",
-                meaning: "Work with it failed several times in a row, or its checks fail. Work that waits is tried again by itself.",
+                meaning: "Work with it failed as often in a row as makes an alert here (the alert limits), or its checks fail. Work that waits is tried again by itself.",
                 next_action: "Look at the connection's last error: it says what to do.",
             },
             Self::CredentialRefused => Words {

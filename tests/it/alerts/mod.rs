@@ -1,6 +1,7 @@
 //! Channels of alerts, from the API to a receiver: secrets, signatures, refusals.
 
 mod desk;
+mod quiet;
 pub mod receiver;
 mod refusals;
 mod secrets;

@@ -27,6 +27,7 @@ pub struct Model {
     pub silenced_until: Option<DateTimeUtc>,
     pub silenced_by: Option<String>,
     pub notified_at: Option<DateTimeUtc>,
+    pub withheld_at: Option<DateTimeUtc>,
     pub resolved_at: Option<DateTimeUtc>,
 }
 

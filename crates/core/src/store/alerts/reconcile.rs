@@ -26,7 +26,7 @@ const SEEN_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 impl Store {
     /// Raises what has no open alert, and notes what is seen again. Says which alerts were
-    /// raised or opened again. What another scheduler did first is not done twice.
+    /// raised, opened again or told of. What another scheduler did first is not done twice.
     ///
     /// # Errors
     /// The database.
@@ -41,6 +41,9 @@ impl Store {
             let key = cause.kind.cause_key(cause.connection);
             if let Some(alert) = known.get(&(cause.org, key.clone())) {
                 self.see_again(alert, cause, now).await?;
+                if self.tell_what_was_withheld(alert, now).await? {
+                    raised.push(changed(alert));
+                }
                 continue;
             }
             match self.raise_alert(cause, &key, now).await {
@@ -212,6 +215,7 @@ impl Store {
             silenced_until: None,
             silenced_by: None,
             notified_at: None,
+            withheld_at: None,
             resolved_at: None,
         };
         let sql = "insert into alerts (id, org_id, kind, cause_key, connection_id, count, seen, first_seen, last_seen)
@@ -273,12 +277,14 @@ async fn reopen(
         .col_expr(Column::Count, Expr::col(Column::Count).add(cause.seen))
         .col_expr(Column::Seen, Expr::value(cause.seen))
         .col_expr(Column::LastSeen, Expr::value(now))
+        .col_expr(Column::WithheldAt, Expr::value(None::<DateTime<Utc>>))
         .filter(Column::Id.eq(alert.id))
         .filter(Column::ResolvedAt.is_not_null())
         .exec(tx)
         .await?;
     let opened = Model {
         resolved_at: None,
+        withheld_at: None,
         flaps: alert.flaps + 1,
         ..alert.clone()
     };

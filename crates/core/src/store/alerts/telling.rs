@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -36,8 +39,8 @@ const TEST_MEANING: &str =
 
 impl Store {
     /// Enqueues the messages of an alert that was just raised, unless somebody knows of it
-    /// already, it is silent, or its quiet period since the last message is not over. The
-    /// caller has just written the alert's row in `tx`.
+    /// already, it is silent, or its quiet period since the last message is not over: then the
+    /// message waits for that. The caller has just written the alert's row in `tx`.
     ///
     /// An e-mail channel is not told of what is wrong with its own connection, nor used while
     /// that connection does not work: a message that waits would be old news. Nor is a webhook
@@ -49,12 +52,11 @@ impl Store {
         limits: Limits,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let heard_lately = alert
-            .notified_at
-            .is_some_and(|at| at > before(now, limits.quiet));
-        let silent = alert.silenced_until.is_some_and(|until| until > now);
-        if heard_lately || silent || alert.acknowledged_at.is_some() {
+        if is_silent(alert, now) || alert.acknowledged_at.is_some() {
             return Ok(());
+        }
+        if is_heard_lately(alert, limits, now) {
+            return withhold(tx, alert, Some(now)).await;
         }
         let org = alert.org_id;
         let about = match alert.connection_id {
@@ -94,6 +96,41 @@ impl Store {
             .exec(tx)
             .await?;
         Ok(())
+    }
+
+    /// An alert came back within its quiet period and is still open: it is told once the
+    /// period is over. Says whether that is now.
+    ///
+    /// # Errors
+    /// The database.
+    pub(super) async fn tell_what_was_withheld(
+        &self,
+        alert: &alert::Model,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        if alert.withheld_at.is_none() || is_silent(alert, now) || alert.acknowledged_at.is_some() {
+            return Ok(false);
+        }
+        let set = self.alert_limits(self.db(), alert.org_id).await?;
+        let limits = set.map_or_else(Limits::default, |set| set.limits);
+        if is_heard_lately(alert, limits, now) {
+            return Ok(false);
+        }
+        // Another scheduler, or a person, may have been here since it was read.
+        let tx = self.begin().await?;
+        let held = alert::Entity::find_by_id(alert.id)
+            .filter(alert::Column::WithheldAt.is_not_null())
+            .filter(alert::Column::ResolvedAt.is_null())
+            .lock(LockType::NoKeyUpdate)
+            .one(&tx)
+            .await?;
+        let Some(held) = held else {
+            return Ok(false);
+        };
+        withhold(&tx, &held, None).await?;
+        self.tell_channels(&tx, &held, limits, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// The job that sends a test message to a channel of the org, asked for as `asked` says
@@ -144,6 +181,29 @@ impl Store {
         };
         Ok(Some(mail_job(job, channel, &words)?))
     }
+}
+
+fn is_silent(alert: &alert::Model, now: DateTime<Utc>) -> bool {
+    alert.silenced_until.is_some_and(|until| until > now)
+}
+
+fn is_heard_lately(alert: &alert::Model, limits: Limits, now: DateTime<Utc>) -> bool {
+    let quiet_since = before(now, limits.quiet);
+    alert.notified_at.is_some_and(|at| at > quiet_since)
+}
+
+/// Notes since when a message waits for the end of the quiet period, or that none does.
+async fn withhold(
+    tx: &DatabaseTransaction,
+    alert: &alert::Model,
+    since: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    alert::Entity::update_many()
+        .col_expr(alert::Column::WithheldAt, Expr::value(since))
+        .filter(alert::Column::Id.eq(alert.id))
+        .exec(tx)
+        .await?;
+    Ok(())
 }
 
 /// What an e-mail says.
