@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use patchbay_core::{ids::JobId, job::Lease};
+use patchbay_core::job::Lease;
 
 use crate::run::{JobRun, StopReason};
 
@@ -15,25 +15,22 @@ use crate::run::{JobRun, StopReason};
 /// blocked its thread.
 const DEAF_AFTER: Duration = Duration::from_secs(10);
 
-/// Claimed and not yet settled.
+/// Claimed and not yet settled. By lease: the body of a job that was lost may still be at work
+/// when the process claims the job anew.
 #[derive(Debug, Default)]
-pub(crate) struct Book(Mutex<HashMap<JobId, Arc<JobRun>>>);
+pub(crate) struct Book(Mutex<HashMap<Lease, Arc<JobRun>>>);
 
 impl Book {
-    fn runs(&self) -> MutexGuard<'_, HashMap<JobId, Arc<JobRun>>> {
+    fn runs(&self) -> MutexGuard<'_, HashMap<Lease, Arc<JobRun>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, run: &Arc<JobRun>) {
-        self.runs().insert(run.lease.job, Arc::clone(run));
+        self.runs().insert(run.lease, Arc::clone(run));
     }
 
-    /// Forgets a lease, unless the job has been claimed anew meanwhile.
     pub(crate) fn remove(&self, lease: Lease) {
-        let mut runs = self.runs();
-        if runs.get(&lease.job).is_some_and(|run| run.lease == lease) {
-            runs.remove(&lease.job);
-        }
+        self.runs().remove(&lease);
     }
 
     /// Whether nothing is claimed: no body runs, also none whose job is lost.
@@ -43,9 +40,7 @@ impl Book {
 
     /// The run under this lease, until it is settled.
     pub(crate) fn run_of(&self, lease: Lease) -> Option<Arc<JobRun>> {
-        let runs = self.runs();
-        let run = runs.get(&lease.job).filter(|run| run.lease == lease);
-        run.cloned()
+        self.runs().get(&lease).cloned()
     }
 
     /// The leases to renew: all but those already known to be lost.
@@ -62,10 +57,7 @@ impl Book {
         let runs = self.runs();
         leases
             .iter()
-            .filter_map(|lease| {
-                runs.get(&lease.job)
-                    .filter(|run| run.lease == *lease && !run.has_ended())
-            })
+            .filter_map(|lease| runs.get(lease).filter(|run| !run.has_ended()))
             .cloned()
             .collect()
     }
@@ -86,5 +78,31 @@ impl Book {
             .filter(|run| !run.has_ended() && now > run.ends_by + DEAF_AFTER)
             .map(|run| run.lease)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_whose_job_was_claimed_anew_stays_known_until_it_ends() {
+        let (lost, _) = JobRun::on_memory(json!({})).await;
+        let mut again = JobRun::on_memory(json!({})).await.0;
+        again.lease = Lease {
+            job: lost.lease.job,
+            epoch: lost.lease.epoch + 1,
+        };
+        let (lost, again) = (Arc::new(lost), Arc::new(again));
+        let book = Book::default();
+        book.add(&lost);
+        book.add(&again);
+        book.remove(again.lease);
+        assert!(!book.is_empty(), "one is still at work");
+        assert!(book.run_of(lost.lease).is_some());
+        book.remove(lost.lease);
+        assert!(book.is_empty());
     }
 }

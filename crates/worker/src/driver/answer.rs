@@ -10,7 +10,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a statement came to nothing, or may have.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StatementError {
+pub(crate) enum StatementError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It may have been done all the same. What was claimed so goes back to the queue with
@@ -30,7 +30,7 @@ impl StatementError {
 }
 
 /// The statement's answer, if it comes in time.
-pub(super) async fn answered<T>(
+pub(crate) async fn answered<T>(
     statement: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StatementError> {
     match tokio::time::timeout(WITHIN, statement).await {

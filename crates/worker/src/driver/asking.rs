@@ -122,7 +122,8 @@ impl Driver {
 
     /// A task of its own: a wait must not be dropped, and outlives a leaving driver.
     pub(super) fn start_wait(&mut self) {
-        if self.hints_likely || self.wait.is_some() || self.slots.free() == 0 {
+        let room = Arc::clone(&self.parts.room);
+        if self.hints_likely || self.wait.is_some() || self.slots.free() == 0 || room.is_closed() {
             return;
         }
         let hints = Arc::clone(&self.parts.ctx.hints);
@@ -130,7 +131,7 @@ impl Driver {
         let stop = self.parts.stop.clone();
         self.wait = Some(tokio::spawn(async move {
             let waited = hints.wait(queue, PATIENCE).await;
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || room.is_closed() {
                 // This wake-up may have been meant for another process.
                 hints.push(queue, &[]).await?;
             }

@@ -41,6 +41,7 @@ mod outcome;
 mod settle;
 mod slots;
 
+pub(crate) use answer::answered;
 pub(crate) use asking::jittered;
 use asking::{NEWCOMERS, TABLE_WITH_HINTS, lingered};
 use fetch::{Fetched, Source, turn_of};

@@ -92,11 +92,9 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         },
         exempt: false,
     };
-    let revoked = tokio::select! {
-        revoked = oauth::revoke(&call, &secret) => revoked,
-        () = run.stop.cancelled() => return Err(run.released()),
-    };
-    match revoked {
+    // Not cut off by a stop: after a refresh in between nobody else has the token that is to be
+    // revoked.
+    match oauth::revoke(&call, &secret).await {
         Ok(()) => Ok(told(true, "revoked")),
         // What the provider does not know any more is what was wanted.
         Err(TokenError::Refused(error)) => {
