@@ -5,15 +5,18 @@ use patchbay_core::job::{JobError, JobKind, Next};
 use patchbay_providers::Session;
 
 /// Whether jobs of this kind may call a host that is left alone: checks, and a person's
-/// test, so that its recovery is seen as soon as it is there.
+/// test, so that its recovery is seen as soon as it is there; and a consent, whose code is
+/// used up by then.
 pub(crate) fn is_exempt(kind: JobKind) -> bool {
     match kind {
-        JobKind::HealthCheck | JobKind::HealthBatch | JobKind::ConnectionTest => true,
+        JobKind::HealthCheck
+        | JobKind::HealthBatch
+        | JobKind::ConnectionTest
+        | JobKind::ConsentExchange => true,
         JobKind::Sync
         | JobKind::Action
         | JobKind::CredentialRefresh
         | JobKind::CredentialRevoke
-        | JobKind::ConsentExchange
         | JobKind::OauthClientSet
         | JobKind::AlertWebhookSet
         | JobKind::AlertDelivery

@@ -7,6 +7,7 @@ mod certified;
 pub mod desk;
 mod flow;
 mod generic;
+mod host_away;
 mod hostile;
 mod less_granted;
 mod plan;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use patchbay_core::{
     breaker::{Breaker, Breakers, FAILURES},
     connection::ConnectionStatus,
-    entities::{credential, job},
+    entities::{credential, health_check, job},
     job::{JobError, JobKind, JobState, Next, Queue},
     outbound::{AddressPolicy, Limits, Outbound, OutboundConfig},
 };
@@ -28,6 +28,7 @@ use crate::sync::desk::Desk;
 on_both_databases!(
     a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on,
     work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt,
+    a_check_that_waits_for_a_token_says_nothing_of_the_connection,
     a_refused_grant_is_no_fault_of_the_host,
     a_code_is_exchanged_though_the_host_is_left_alone,
     a_revocation_waits_for_its_host,
@@ -90,6 +91,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: 
     let seen = credential(&desk).await;
     open(&desk).await;
     let before = asked(&desk);
+    let failures = credential(&desk).await.refresh_failures;
     let held = renew(&desk, &desk.ctx, &seen).await;
     let Err(RefreshError::Held(JobError { next, failure })) = held else {
         panic!("{held:?}");
@@ -104,6 +106,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: 
     let row = credential(&desk).await;
     assert_eq!((row.version, row.refused_at), (seen.version, None));
     assert_eq!(row.refresh_by, None, "the turn is given back");
+    assert_eq!(row.refresh_failures, failures, "nothing was asked");
     assert!(row.refresh_due_at.is_some(), "and comes again");
     assert_eq!(desk.status().await, ConnectionStatus::Active);
 
@@ -123,13 +126,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: 
 async fn work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt(desk: Desk) {
     let desk = guarded(consented(desk, 30).await);
     open(&desk).await;
-    // Its token has ended, so nothing goes without a new one.
-    let ended = credential::ActiveModel {
-        id: Set(credential(&desk).await.id),
-        expires_at: Set(Some(desk.ctx.clock.now() - TimeDelta::minutes(1))),
-        ..Default::default()
-    };
-    ended.update(desk.ctx.store.db()).await.unwrap();
+    end_the_token(&desk).await;
     let run = desk.claim(desk.sync_job("catalog", PullMode::Full)).await;
     let outcome = jobs::run(&run, &desk.ctx).await;
     let error = outcome.as_ref().expect_err("there is no token");
@@ -138,6 +135,30 @@ async fn work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt(des
     let row = desk.job(run.job.id).await;
     assert_eq!((row.state, row.attempt), (JobState::Queued, 0));
     assert_eq!(desk.status().await, ConnectionStatus::Active);
+}
+
+/// Nothing goes without a new one.
+async fn end_the_token(desk: &Desk) {
+    let ended = credential::ActiveModel {
+        id: Set(credential(desk).await.id),
+        expires_at: Set(Some(desk.ctx.clock.now() - TimeDelta::minutes(1))),
+        ..Default::default()
+    };
+    ended.update(desk.ctx.store.db()).await.unwrap();
+}
+
+async fn a_check_that_waits_for_a_token_says_nothing_of_the_connection(desk: Desk) {
+    let desk = guarded(consented(desk, 30).await);
+    open(&desk).await;
+    end_the_token(&desk).await;
+    let mut check = desk.new_job(JobKind::HealthCheck);
+    check.args = json!({ "reason": "auto" });
+    let run = desk.claim(check).await;
+    let outcome = jobs::run(&run, &desk.ctx).await;
+    let error = outcome.expect_err("nothing was asked");
+    assert!(matches!(error.next, Next::Snooze { .. }), "{error:?}");
+    let checked = health_check::Entity::find().all(desk.ctx.store.db()).await;
+    assert_eq!(checked.unwrap(), [], "it was not looked at");
 }
 
 async fn a_refused_grant_is_no_fault_of_the_host(desk: Desk) {

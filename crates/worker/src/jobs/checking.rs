@@ -73,7 +73,8 @@ pub(super) async fn soon(
 pub(super) enum Asked {
     /// There is an outcome to write.
     Outcome(Box<Outcome>),
-    /// Not asked: the connection is switched off or gone, or has no credential.
+    /// Not asked: the connection is switched off or gone, has no credential, or needs a new one
+    /// from a host that is left alone.
     Skipped(JobError),
 }
 
@@ -164,15 +165,16 @@ fn no_answer(opened: &Opened) -> ProviderError {
 }
 
 /// A connection whose credential could not be had does not work either, unless nobody
-/// expects it to, or it is we who cannot look.
+/// expects it to, or it is we who cannot look, or who leave its host alone.
 fn unopened(run: &JobRun, blank: CheckResult, error: JobError) -> Result<Asked, JobError> {
     match error.next {
         Next::Release => Err(error),
         Next::Fail
+        | Next::Snooze { .. }
         | Next::Park {
             credential_version: None,
         } => Ok(Asked::Skipped(error)),
-        Next::Retry { .. } | Next::Snooze { .. } | Next::Park { .. } => {
+        Next::Retry { .. } | Next::Park { .. } => {
             let result = CheckResult {
                 failure: Some(run.log.scrub_failure(error.failure)),
                 ..blank

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use patchbay_core::{
     connection::ConnectionStatus,
     entities::credential,
@@ -301,9 +302,7 @@ impl Turn<'_> {
             TokenError::Later { error, after } => {
                 self.counts.postponed.add(1);
                 if error.paused {
-                    let now = self.ctx.clock.now();
-                    let held = RefreshError::Held(error.into_job_error(now, None));
-                    return self.put_off(row, held).await;
+                    return self.held_back(error).await;
                 }
                 self.put_off(row, later(error, after)).await
             }
@@ -316,15 +315,19 @@ impl Turn<'_> {
 
     /// Ends the lease; somebody tries again later.
     async fn put_off(&self, row: &credential::Model, error: RefreshError) -> Outcome {
-        let put_off = self
-            .ctx
-            .store
-            .postpone_refresh(self.lease, row.refresh_failures)
-            .await;
-        if let Err(error) = put_off {
-            tracing::debug!(%error, "the lease on a refresh was not given back; it runs out");
-        }
+        let put_off = (self.ctx.store).postpone_refresh(self.lease, row.refresh_failures);
+        tell_if_kept(put_off.await);
         Err(error)
+    }
+
+    /// The same where nothing was sent: it says nothing of the grant.
+    async fn held_back(&self, error: ProviderError) -> Outcome {
+        let now = self.ctx.clock.now();
+        let pause = error.retry_after.unwrap_or_default();
+        let until = now + TimeDelta::from_std(pause).unwrap_or_default();
+        let held_back = self.ctx.store.hold_refresh(self.lease, until);
+        tell_if_kept(held_back.await);
+        Err(RefreshError::Held(error.into_job_error(now, None)))
     }
 
     /// A definitive refusal. Of the version in force it ends the connection's consent and
@@ -396,6 +399,12 @@ enum Asked {
     Impossible(RefreshError),
     /// The token endpoint gave no grant.
     Token(TokenError),
+}
+
+fn tell_if_kept(given_back: Result<bool, StoreError>) {
+    if let Err(error) = given_back {
+        tracing::debug!(%error, "the lease on a refresh was not given back; it runs out");
+    }
 }
 
 fn later(error: ProviderError, after: Option<Duration>) -> RefreshError {

@@ -202,6 +202,23 @@ impl Store {
         self.under_lease(self.db(), lease, change).await
     }
 
+    /// The provider was not asked, its host is left alone until then: ends the lease, and is
+    /// no failure of the grant. True if it was still held.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn hold_refresh(
+        &self,
+        lease: RefreshLease,
+        until: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let change = credential::ActiveModel {
+            refresh_due_at: Set(Some(until)),
+            ..ended()
+        };
+        self.under_lease(self.db(), lease, change).await
+    }
+
     /// The provider has refused this version for good. False: it is not in force any more,
     /// so that the refusal says nothing of the present one. The caller holds the connection.
     ///
