@@ -177,6 +177,10 @@ pub enum EventKind {
     #[serde(rename = "alert_channel.disabled")]
     #[sea_orm(string_value = "alert_channel.disabled")]
     AlertChannelDisabled,
+    /// A receiver that wanted no more took a test message: it is told of alerts again.
+    #[serde(rename = "alert_channel.enabled")]
+    #[sea_orm(string_value = "alert_channel.enabled")]
+    AlertChannelEnabled,
     /// A person sent a dead job back to work.
     #[serde(rename = "job.retried")]
     #[sea_orm(string_value = "job.retried")]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use patchbay_core::{
+    failure::FailureKind,
     ids::OrgId,
     job::JobError,
     secret::Secret,
@@ -14,7 +15,10 @@ use patchbay_core::{
 };
 use patchbay_providers::oauth::OauthClient;
 
-use crate::{context::Context, jobs::opening::vault_error};
+use crate::{
+    context::Context,
+    jobs::opening::{fail, vault_error},
+};
 
 /// The deployment's clients by provider key.
 #[derive(Debug, Default)]
@@ -58,6 +62,14 @@ impl OauthClients {
                 let text = std::str::from_utf8(&plain);
                 let text = text.map_err(|_| vault_error(VaultError::Unopenable))?;
                 Some(Secret::new(text))
+            }
+            // The mask stays when the operator deletes an org's secrets for good.
+            None if row.mask.is_some() => {
+                return Err(fail(
+                    FailureKind::Invalid,
+                    "the secret of the organization's own OAuth client was deleted for good by the operator",
+                    "Set the client again, with its secret.",
+                ));
             }
             None => None,
         };

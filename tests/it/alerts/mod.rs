@@ -1,5 +1,6 @@
 //! Channels of alerts, from the API to a receiver: secrets, signatures, refusals.
 
+mod at_once;
 mod desk;
 mod quiet;
 pub mod receiver;

@@ -116,7 +116,7 @@ async fn a_connection_that_keeps_failing_is_told_by_e_mail(office: PostOffice) {
     let text = mail["text"].as_str().unwrap();
     for words in [
         "A connection keeps failing.",
-        "failed several times in a row",
+        "failed as often in a row as makes an alert here",
         "What to do: Look at the connection's last error",
         "Connection: Till 7 (square)",
     ] {

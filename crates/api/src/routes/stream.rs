@@ -11,8 +11,8 @@ use crate::{
 /// Follows the organization: `picture` first (its newest active jobs, 200 at most, its
 /// connections, and its newest alerts that are not resolved, 200 at most), then `job`,
 /// `connection` and `alert` events with the whole job, connection or alert that changed: an alert
-/// when it is raised, acknowledged, silenced, resolved or raised again. A client that connects
-/// again gets the present picture.
+/// when it is raised, seen again, acknowledged, silenced, resolved or raised again. A client that
+/// connects again gets the present picture.
 #[utoipa::path(
     get, path = "/stream", tag = "progress",
     responses((status = 200, content_type = "text/event-stream", body = String, description = "Events `picture`, `job`, `connection` and `alert`")),

@@ -153,6 +153,10 @@ async fn channels_are_made_changed_and_removed_by_admins_of_their_organization()
     assert_eq!(made["id"], again["id"]);
     let listed = desk.get("/alert-channels").await.expect(200);
     assert_eq!(listed, json!([again]));
+    // Everyone reads the activity log: it says how many, not who.
+    let events = desk.get("/events?kind=alert_channel.set").await.expect(200);
+    assert_eq!(events["data"][0]["data"]["recipients"], 2, "{events:#}");
+    assert!(!events.to_string().contains('@'), "{events:#}");
     let path = format!("/alert-channels/{}", made["id"].as_str().unwrap());
     let theirs = desk
         .ask_as(&desk.stranger, Method::DELETE, &path, None)

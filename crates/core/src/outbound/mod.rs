@@ -129,9 +129,10 @@ impl Outbound {
         origin: &Origin,
         request: OutboundRequest,
     ) -> Result<OutboundResponse, OutboundError> {
-        let limits = request.limits;
+        let (limits, head_only) = (request.limits, request.head_only);
         let request = prepare(origin, request)?;
-        match tokio::time::timeout(limits.total, self.exchange(origin, request, limits)).await {
+        let exchange = self.exchange(origin, request, limits, head_only);
+        match tokio::time::timeout(limits.total, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(OutboundError::Timeout {
                 origin: origin.clone(),
@@ -171,6 +172,7 @@ impl Outbound {
         origin: &Origin,
         request: reqwest::Request,
         limits: Limits,
+        head_only: bool,
     ) -> Result<OutboundResponse, OutboundError> {
         let started = Instant::now();
         let sent = tokio::time::timeout(limits.header, self.client.execute(request)).await;
@@ -195,17 +197,16 @@ impl Outbound {
             origin: origin.clone(),
             limit: limits.body,
         };
-        if response
-            .content_length()
-            .is_some_and(|length| length > limits.body)
-        {
+        let announced = response.content_length();
+        if !head_only && announced.is_some_and(|length| length > limits.body) {
             return Err(too_large());
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.classify(origin, &error))?
+        while !head_only
+            && let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|error| self.classify(origin, &error))?
         {
             if (body.len() + chunk.len()) as u64 > limits.body {
                 return Err(too_large());
@@ -268,6 +269,7 @@ fn prepare(origin: &Origin, request: OutboundRequest) -> Result<reqwest::Request
         trace_context,
         subject: _,
         limits: _,
+        head_only: _,
     } = request;
     let foreign = |allowed: &[Origin]| !allowed.contains(origin);
     if body_origins.is_some_and(|allowed| foreign(&allowed))

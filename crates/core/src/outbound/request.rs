@@ -188,6 +188,9 @@ pub struct OutboundRequest {
     pub subject: Option<Subject>,
     /// Deadlines and body cap.
     pub limits: Limits,
+    /// The head of the answer says everything that is wanted: its body is not read, however
+    /// long or slow it is, and the answer has none.
+    pub head_only: bool,
 }
 
 /// The provider that a request asks, for the circuit breakers.
@@ -216,6 +219,7 @@ impl OutboundRequest {
             trace_context: None,
             subject: None,
             limits: Limits::default(),
+            head_only: false,
         }
     }
 
@@ -281,6 +285,7 @@ impl fmt::Debug for OutboundRequest {
             .field("trace_context", &self.trace_context)
             .field("subject", &self.subject)
             .field("limits", &self.limits)
+            .field("head_only", &self.head_only)
             .finish()
     }
 }
@@ -292,7 +297,7 @@ pub struct OutboundResponse {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body, if it was wanted.
     pub body: Vec<u8>,
 }
 

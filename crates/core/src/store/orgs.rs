@@ -1,8 +1,9 @@
 //! The deployment's own row, and its organizations.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{LockType, OnConflict},
 };
 use serde_json::json;
 
@@ -74,6 +75,20 @@ impl Store {
     /// The database.
     pub async fn org(&self, id: OrgId) -> Result<Option<org::Model>, StoreError> {
         Ok(org::Entity::find_by_id(id).one(self.db()).await?)
+    }
+
+    /// Holds the organization's row until the transaction ends: what is counted or read to be
+    /// written over is the same then. Before any other row is held; rows that point at the
+    /// organization can be written meanwhile.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn lock_org(&self, tx: &DatabaseTransaction, id: OrgId) -> Result<(), StoreError> {
+        org::Entity::find_by_id(id)
+            .lock(LockType::NoKeyUpdate)
+            .one(tx)
+            .await?;
+        Ok(())
     }
 
     /// Every organization, oldest first. For the operator's commands.

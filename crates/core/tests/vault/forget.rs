@@ -53,6 +53,8 @@ async fn nothing_of_the_org_opens_any_more_and_its_connections_say_why(stage: St
         .unwrap();
     tx.commit().await.unwrap();
     let blob = stage.sealed(gone).await;
+    stage.client(gone.org).await;
+    stage.client(stays.org).await;
 
     let forgotten = stage
         .store
@@ -64,6 +66,8 @@ async fn nothing_of_the_org_opens_any_more_and_its_connections_say_why(stage: St
         credentials: 2,
         connections: 2,
         jobs: 1,
+        webhook_secrets: 0,
+        client_secrets: 1,
     };
     assert_eq!(forgotten, expected);
 
@@ -74,6 +78,15 @@ async fn nothing_of_the_org_opens_any_more_and_its_connections_say_why(stage: St
     let row = stage.row(gone).await;
     assert!(row.sealed.is_none() && row.revoked_by.as_deref() == Some("operator"));
     let db = stage.store.db();
+    // Its mask stays: without it, the client would look like a public one.
+    for (org, is_kept) in [(gone.org, false), (stays.org, true)] {
+        let client = stage.store.oauth_client(db, org, "square").await;
+        let client = client.unwrap().unwrap();
+        assert_eq!(
+            (client.secret.is_some(), client.mask.is_some()),
+            (is_kept, true)
+        );
+    }
     let connection = connection::Entity::find_by_id(gone.connection);
     let connection = connection.one(db).await.unwrap().unwrap();
     assert_eq!(connection.status, ConnectionStatus::Expired);

@@ -5,16 +5,18 @@ use std::{path::PathBuf, sync::Arc};
 use patchbay_core::{
     clock::ShiftedClock,
     entities::{credential, org_key},
-    ids::{ConnectionId, CredentialId, OrgId, ProcessId},
+    ids::{ConnectionId, CredentialId, OauthClientId, OrgId, ProcessId},
     secret::{Secret, SecretFields},
     store::{
         Store,
         connect::{ConnectOptions, connect},
         connections::{Inserted, NewConnection},
         credentials::NewCredential,
+        oauth_clients::NewOauthClient,
     },
     vault::{
         Keyring, KeyringFile, Vault, VaultError,
+        columns::{Cell, OAUTH_CLIENT},
         reencrypt::{Progress, Reencrypted},
     },
 };
@@ -162,6 +164,25 @@ impl Stage {
             connection,
             id,
         }
+    }
+
+    /// An OAuth client of the org's own, with a secret.
+    pub async fn client(&self, org: OrgId) {
+        let id = OauthClientId::new(self.store.clock());
+        let tx = self.store.begin().await.unwrap();
+        let cell = Cell::new(&OAUTH_CLIENT, &[id.0]);
+        let closed = self.vault.close(&self.store, &tx, org, &cell, b"secret");
+        let new = NewOauthClient {
+            id,
+            org,
+            provider: "square".into(),
+            client_id: "till".into(),
+            secret: Some(closed.await.unwrap()),
+            mask: Some("cret".into()),
+            created_by: "test".into(),
+        };
+        self.store.set_oauth_client(&tx, new).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// So many orgs with so many credentials each.

@@ -21,15 +21,22 @@ use patchbay_core::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::opening::{args, fail, org, vault_error};
+use super::{
+    alert_webhook_set::unopened,
+    opening::{args, fail, org},
+};
 use crate::{context::Context, run::JobRun};
 
-/// A receiver answers at once and works later; of what it says nothing is needed.
+/// A receiver answers at once and works later. Its status says everything: the body is not
+/// read, so a message that was taken is not sent again for what comes after.
 const LIMITS: Limits = Limits {
     header: Duration::from_secs(15),
     total: Duration::from_secs(20),
-    body: 1024 * 1024,
+    body: 0,
 };
+
+/// What to do about a receiver that wants no more.
+const GONE_ACTION: &str = "Remove the channel; or send it a test message once the receiver takes messages again, and it is used again.";
 
 /// Why a message did not arrive.
 struct Undelivered {
@@ -58,6 +65,11 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         return Ok(unsent("the channel was removed"));
     };
     if webhook.disabled_at.is_some() && !args.test {
+        // One that was claimed before has failed, or a person retries it: an end that looks like
+        // success would hide that the message never arrived.
+        if run.lease.epoch > 1 {
+            return Err(wanted_no_more());
+        }
         return Ok(unsent("the receiver wanted no more"));
     }
     let request = match request(run, ctx, &webhook, &args.message).await {
@@ -74,7 +86,10 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     };
     let result = json!({ "sent": true, "status": status.as_u16() });
     let tx = run.begin_fenced().await?;
-    ctx.store.note_alert_delivered(&tx, org, webhook.id).await?;
+    let tested_by = args.test.then_some(run.job.requested_by.as_str());
+    ctx.store
+        .note_alert_delivered(&tx, &webhook, tested_by)
+        .await?;
     run.succeed_in(&tx, &result).await?;
     tx.commit().await?;
     Ok(result)
@@ -111,6 +126,7 @@ async fn request(
     ];
     let mut request = OutboundRequest {
         limits: LIMITS,
+        head_only: true,
         trace_context: run.job.trace_context.clone(),
         ..request
     };
@@ -139,7 +155,7 @@ async fn signing_key(
     };
     let cell = Cell::new(&ALERT_WEBHOOK, &[webhook.id.0]);
     let plain = ctx.vault.open(&ctx.store, org, &cell, closed).await;
-    let plain = plain.map_err(vault_error)?;
+    let plain = plain.map_err(unopened)?;
     let secret = std::str::from_utf8(&plain).ok().map(Secret::new);
     secret.iter().for_each(|secret| run.log.hide(secret));
     secret.as_ref().and_then(SigningKey::of).ok_or_else(|| {
@@ -149,6 +165,16 @@ async fn signing_key(
             "Set the channel anew: it gets another secret.",
         )
     })
+}
+
+fn wanted_no_more() -> JobError {
+    let mut error = fail(
+        FailureKind::NotFound,
+        "not sent: the receiver has answered 410 Gone, it wants no more messages",
+        GONE_ACTION,
+    );
+    error.failure.next_action = Some(NextAction::fix("/url"));
+    error
 }
 
 /// The status of an answer that takes the message.
@@ -172,7 +198,7 @@ fn refused(status: StatusCode, after: Option<Duration>) -> Undelivered {
         StatusCode::GONE => (
             FailureKind::NotFound,
             format!("{said}: it wants no more messages, and gets none"),
-            "Remove the channel; or send it a test message once the receiver takes messages again, and it is used again.",
+            GONE_ACTION,
             Next::Fail,
         ),
         StatusCode::TOO_MANY_REQUESTS => (
@@ -229,12 +255,9 @@ fn unanswered(error: &OutboundError) -> Undelivered {
             again,
             Next::Retry { after: None },
         ),
-        OutboundError::TooLarge { .. } => (
-            FailureKind::Protocol,
-            "Let the receiver answer with less: nothing of it is read.",
-            Next::Retry { after: None },
-        ),
-        OutboundError::ForeignHost { .. }
+        // Its body is not read.
+        OutboundError::TooLarge { .. }
+        | OutboundError::ForeignHost { .. }
         | OutboundError::Malformed(_)
         | OutboundError::Setup(_) => (
             FailureKind::Internal,

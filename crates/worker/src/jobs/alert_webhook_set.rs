@@ -5,7 +5,10 @@ use patchbay_core::{
     failure::FailureKind,
     job::{JobError, SealedArgs},
     job_args::AlertWebhookSetArgs,
-    vault::columns::{ALERT_WEBHOOK, Cell},
+    vault::{
+        VaultError,
+        columns::{ALERT_WEBHOOK, Cell},
+    },
 };
 use serde_json::{Value, json};
 
@@ -14,6 +17,19 @@ use crate::{context::Context, run::JobRun};
 
 /// The field of the sealed arguments.
 const SECRET: &str = "secret";
+
+/// The words of [`vault_error`] are those of a connection; a channel has no credential to set.
+pub(super) fn unopened(error: VaultError) -> JobError {
+    let is_a_key = match &error {
+        VaultError::KeyMissing(_) | VaultError::Unopenable => true,
+        VaultError::Store(_) => false,
+    };
+    let mut error = vault_error(error);
+    if is_a_key {
+        error.failure.action = "Check that this worker has the deployment's keyring; else set the channel anew: it gets another secret.".to_owned();
+    }
+    error
+}
 
 /// The body of `alert_webhook_set`.
 ///
@@ -26,7 +42,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Some((bytes, key_id)) => {
             let sealed = SealedArgs { bytes, key_id };
             let fields = ctx.vault.open_args(org, run.job.id, &sealed);
-            fields.map_err(vault_error)?.0.remove(SECRET)
+            fields.map_err(unopened)?.0.remove(SECRET)
         }
         None => None,
     };
@@ -41,10 +57,16 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let tx = run.begin_fenced().await?;
     let plain = secret.expose().as_bytes();
     let closed = ctx.vault.close(&ctx.store, &tx, org, &cell, plain).await;
-    let closed = closed.map_err(vault_error)?;
+    let closed = closed.map_err(unopened)?;
     let stored = ctx
         .store
-        .set_alert_webhook_secret(&tx, org, args.channel, closed, &secret.mask())
+        .set_alert_webhook_secret(
+            &tx,
+            org,
+            args.channel,
+            (closed, &secret.mask()),
+            run.job.created_at,
+        )
         .await?;
     let result = json!({ "channel": args.channel, "stored": stored });
     run.succeed_in(&tx, &result).await?;

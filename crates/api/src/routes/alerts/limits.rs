@@ -114,6 +114,7 @@ pub async fn set(
 ) -> Result<Json<LimitsView>, Problem> {
     faults.with(Ok(()))?;
     let tx = api.store.begin().await?;
+    api.store.lock_org(&tx, caller.org).await?;
     let before = api.store.alert_limits(&tx, caller.org).await?;
     let before = before.map_or_else(Limits::default, |set| set.limits);
     api.store

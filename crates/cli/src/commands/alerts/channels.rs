@@ -150,15 +150,26 @@ async fn test(client: &Client, channel: AlertChannelId, format: Format) -> Outco
     let asked: Answer<Job> = client.post(&path, &[], &json!({})).await?;
     let id = asked.view.id;
     let verdict = follow::to_the_end(client, vec![asked.view], format).await;
+    let ended: Answer<Value> = client.get(&format!("/jobs/{id}"), &[]).await?;
     match format {
-        Format::Json => {
-            let ended: Answer<Value> = client.get(&format!("/jobs/{id}"), &[]).await?;
-            output::say_json(&ended.json)?;
-        }
-        Format::Text if verdict.is_ok() => output::say("The test message arrived")?,
+        Format::Json => output::say_json(&ended.json)?,
+        Format::Text if verdict.is_ok() => output::say(&became(&ended.json))?,
         Format::Text => {}
     }
     verdict.map(drop)
+}
+
+/// What became of a test message whose job succeeded: only a webhook says that it arrived.
+fn became(job: &Value) -> String {
+    let result = &job["result"];
+    match result["sent"].as_bool() {
+        Some(true) => "The test message arrived".to_owned(),
+        Some(false) => {
+            let why = result["why"].as_str().unwrap_or("the job does not say why");
+            format!("No test message was sent: {why}")
+        }
+        None => "The test message was taken by the mail server".to_owned(),
+    }
 }
 
 fn added(channel: &Channel) -> String {
@@ -239,6 +250,21 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn a_test_message_arrived_only_where_that_is_known() {
+        let told = |result: Value| became(&json!({ "result": result }));
+        assert_eq!(
+            told(json!({ "sent": true, "status": 204 })),
+            "The test message arrived"
+        );
+        assert_eq!(
+            told(json!({ "sent": false, "why": "the channel was removed" })),
+            "No test message was sent: the channel was removed"
+        );
+        let of_mail = told(json!({ "server": "mx.example.com" }));
+        assert!(of_mail.ends_with("taken by the mail server"), "{of_mail}");
     }
 
     #[test]

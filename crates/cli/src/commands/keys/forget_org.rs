@@ -35,11 +35,13 @@ pub async fn run(config: &Config, org: &str, yes_i_mean: Option<&str>, format: F
     match format {
         Format::Json => output::say_json(&json!({ "org": org.id, "forgotten": gone })),
         Format::Text => output::say(&format!(
-            "The secrets of `{}` are gone: {}, {}. Waiting for a new credential: {}. Cancelled because they carried a \
-             secret: {}. A worker that had a data key in memory forgets it within a minute.",
+            "The secrets of `{}` are gone: {}, {}, {}, {}. Waiting for a new credential: {}. Cancelled because they \
+             carried a secret: {}. A worker that had a data key in memory forgets it within a minute.",
             org.name,
             many(gone.keys, "data key"),
             many(gone.credentials, "credential"),
+            many(gone.webhook_secrets, "webhook secret"),
+            many(gone.client_secrets, "OAuth client secret"),
             many(gone.connections, "connection"),
             many(gone.jobs, "job")
         )),

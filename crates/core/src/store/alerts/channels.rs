@@ -36,7 +36,8 @@ impl Store {
             .await?)
     }
 
-    /// How many channels of either kind the org has beside that of this connection.
+    /// How many channels of either kind the org has beside that of this connection. The caller
+    /// holds the org ([`Store::lock_org`]).
     ///
     /// # Errors
     /// The database.
@@ -81,9 +82,10 @@ impl Store {
             )
             .exec_without_returning(tx)
             .await?;
+        // Who they are only admins may read; the activity log is for everyone.
         let event = NewEvent::new(org, EventKind::AlertChannelSet, actor)
             .connection(connection)
-            .data(json!({ "kind": "email", "to": recipients }));
+            .data(json!({ "kind": "email", "recipients": recipients.len() }));
         self.record_event(tx, event).await?;
         Ok(())
     }

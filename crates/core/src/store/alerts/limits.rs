@@ -48,7 +48,8 @@ impl Store {
         Ok(row.map(read))
     }
 
-    /// Sets an org's limits and writes the event, unless they say what is in force already.
+    /// Sets an org's limits and writes the event, unless they say what is in force already. The
+    /// caller holds the org ([`Store::lock_org`]).
     ///
     /// # Errors
     /// The database.

@@ -1,10 +1,11 @@
 //! Webhooks that an org is told of alerts by. What they sign with is closed under the org's
 //! data key; only a worker writes or opens it.
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 use serde_json::{Value, json};
@@ -67,7 +68,8 @@ impl Store {
             .await?)
     }
 
-    /// How many channels of either kind the org has beside the webhook at this address.
+    /// How many channels of either kind the org has beside the webhook at this address. The
+    /// caller holds the org ([`Store::lock_org`]).
     ///
     /// # Errors
     /// The database.
@@ -142,7 +144,9 @@ impl Store {
         Ok(id)
     }
 
-    /// What it signs with from now on. False: it was removed meanwhile.
+    /// What it signs with from now on, made at `made`. False: it was removed meanwhile, or has
+    /// a secret that was made later, and keeps it: a job that is retried days after is no reason
+    /// to sign with what it carries.
     ///
     /// # Errors
     /// The database.
@@ -151,35 +155,58 @@ impl Store {
         tx: &DatabaseTransaction,
         org: OrgId,
         id: AlertChannelId,
-        closed: Vec<u8>,
-        mask: &str,
+        (closed, mask): (Vec<u8>, &str),
+        made: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let change = ActiveModel {
             secret: Set(Some(closed)),
             secret_mask: Set(Some(mask.to_owned())),
-            secret_set_at: Set(Some(self.clock().now())),
+            secret_set_at: Set(Some(made)),
             ..Default::default()
         };
-        self.change_alert_webhook(tx, org, id, change).await
+        let has_none_later = Condition::any()
+            .add(Column::SecretSetAt.is_null())
+            .add(Column::SecretSetAt.lte(made));
+        self.change_alert_webhook(tx, org, id, change, has_none_later)
+            .await
     }
 
-    /// It took a message, so it is in use, whatever it said before.
+    /// It took a message; `tested_by`: that was a test, asked for by them. Then it is in use
+    /// again, if it still stands where it stood when the test began. An alert that arrives
+    /// proves nothing: it may have been on its way when the receiver said 410 to another.
     ///
     /// # Errors
     /// The database.
     pub async fn note_alert_delivered(
         &self,
         tx: &DatabaseTransaction,
-        org: OrgId,
-        id: AlertChannelId,
+        webhook: &Model,
+        tested_by: Option<&str>,
     ) -> Result<(), StoreError> {
+        let (org, id) = (webhook.org_id, webhook.id);
         let change = ActiveModel {
-            disabled_at: Set(None),
             last_delivered_at: Set(Some(self.clock().now())),
             ..Default::default()
         };
         // One that was removed meanwhile has nothing to remember.
-        self.change_alert_webhook(tx, org, id, change).await?;
+        self.change_alert_webhook(tx, org, id, change, Condition::all())
+            .await?;
+        let (Some(since), Some(actor)) = (webhook.disabled_at, tested_by) else {
+            return Ok(());
+        };
+        let change = ActiveModel {
+            disabled_at: Set(None),
+            ..Default::default()
+        };
+        let as_read = Condition::all().add(Column::DisabledAt.eq(since));
+        if self
+            .change_alert_webhook(tx, org, id, change, as_read)
+            .await?
+        {
+            let kind = EventKind::AlertChannelEnabled;
+            self.record_webhook_event(tx, (org, id), &webhook.url, kind, actor)
+                .await?;
+        }
         Ok(())
     }
 
@@ -208,7 +235,9 @@ impl Store {
             change.disabled_at = Set(Some(now));
         }
         let (org, id) = (webhook.org_id, webhook.id);
-        let is_there = self.change_alert_webhook(tx, org, id, change).await?;
+        let is_there = self
+            .change_alert_webhook(tx, org, id, change, Condition::all())
+            .await?;
         if is_there && wants_no_more && webhook.disabled_at.is_none() {
             let kind = EventKind::AlertChannelDisabled;
             self.record_webhook_event(tx, (org, id), &webhook.url, kind, "system")
@@ -249,11 +278,13 @@ impl Store {
         org: OrgId,
         id: AlertChannelId,
         change: ActiveModel,
+        only_if: Condition,
     ) -> Result<bool, StoreError> {
         let done = Entity::update_many()
             .set(change)
             .filter(Column::Id.eq(id))
             .filter(Column::OrgId.eq(org))
+            .filter(only_if)
             .exec(tx)
             .await?;
         Ok(done.rows_affected == 1)

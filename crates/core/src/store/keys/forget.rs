@@ -31,6 +31,10 @@ pub struct Forgotten {
     pub connections: u64,
     /// Jobs that carried a secret and were cancelled.
     pub jobs: u64,
+    /// Secrets that messages to webhooks were signed with; each webhook waits for another.
+    pub webhook_secrets: u64,
+    /// Secrets of the org's own OAuth clients. Their masks stay, as the mark that there was one.
+    pub client_secrets: u64,
 }
 
 impl Store {
@@ -115,6 +119,13 @@ impl Store {
             );
             run(&tx, &sql, [org.into()]).await?;
         }
+        // Only the keys that are gone opened these, too.
+        let sql =
+            "update alert_webhooks set secret = null, secret_mask = null, secret_set_at = null
+             where org_id = $1 and secret is not null";
+        forgotten.webhook_secrets = run(&tx, sql, [org.into()]).await?;
+        let sql = "update oauth_clients set secret = null where org_id = $1 and secret is not null";
+        forgotten.client_secrets = run(&tx, sql, [org.into()]).await?;
         let event = NewEvent::new(org, EventKind::OrgSecretsForgotten, actor)
             .data(json!({ "forgotten": forgotten }));
         self.record_event(&tx, event).await?;

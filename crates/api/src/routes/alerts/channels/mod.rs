@@ -54,7 +54,7 @@ pub struct ChannelView {
     /// Of `webhook`: a mask of what messages are signed with, made when it was sealed; null
     /// until it is stored, and no message is sent before.
     secret_mask: Option<String>,
-    /// Of `webhook`: since when they are signed with that.
+    /// Of `webhook`: when that was made.
     secret_set_at: Option<DateTime<Utc>>,
     /// Of `webhook`: when the receiver answered 410, so that no alert is sent there any more.
     /// A test message that arrives ends that, and so does setting the webhook anew.
@@ -139,8 +139,8 @@ pub async fn list(
 }
 
 /// Makes an e-mail channel, or gives the one that its connection has other recipients. From then on
-/// every alert is told when it is raised: once in half an hour at most, not while it is
-/// silent or after a person has acknowledged it, and not what is about the channel's own
+/// every alert is told when it is raised: once within the quiet period of the alert limits at
+/// most, not while it is silent or after a person has acknowledged it, and not what is about the channel's own
 /// connection.
 #[utoipa::path(
     post, path = "/alert-channels", tag = "overview",
@@ -161,6 +161,7 @@ pub async fn set(
 ) -> Result<Json<ChannelView>, Problem> {
     let id = body.connection_id;
     let tx = api.store.begin().await?;
+    api.store.lock_org(&tx, caller.org).await?;
     let row = api.store.lock_connection(&tx, caller.org, id).await?;
     let mut errors = wrong(&api, row.as_ref(), &body.to);
     let others = api.store.count_other_channels(&tx, caller.org, id).await?;

@@ -111,6 +111,7 @@ pub async fn set(
     let (made, secret) = match once::begin(&api, &caller, &once).await? {
         Turn::Again(made) => (made, None),
         Turn::First(mut work) => {
+            api.store.lock_org(&work.tx, caller.org).await?;
             let beside = api
                 .store
                 .count_channels_beside_webhook(&work.tx, caller.org, &url)
