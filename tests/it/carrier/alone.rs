@@ -17,7 +17,7 @@ const A_MINUTE: Duration = Duration::from_secs(60);
 const DRILL_EFFECTS: &str = "create table drill_effects (job_id uuid not null, step bigint not null, epoch bigint not null)";
 
 /// A job with two deaths that waits and is due.
-async fn suspect(stage: &Stage, run_ms: u64) -> JobId {
+pub async fn suspect(stage: &Stage, run_ms: u64) -> JobId {
     suspect_of(stage, sleep_ms(run_ms)).await
 }
 
@@ -107,7 +107,7 @@ async fn room_is_made(stage: &Stage) -> bool {
     found.count(stage.ctx.store.db()).await.unwrap() > 0
 }
 
-async fn within_a_minute(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub async fn within_a_minute(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !so().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,7 +1,7 @@
 //! The database vanishes without a word: its old connections are never answered nor
 //! closed again, as after a failover or a pulled cable. New ones work.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use patchbay_core::{
     clock::SystemClock,
@@ -21,7 +21,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::stage::{Stage, sleep_ms, until};
+use super::{
+    alone::{suspect, within_a_minute},
+    stage::{Stage, sleep_ms, until},
+};
 
 /// Passes connections on to the database until it is told to hold them.
 struct Cable {
@@ -86,6 +89,25 @@ async fn a_worker_settles_and_claims_again_within_seconds() {
     stage.until_all(&waiting, JobState::Succeeded).await;
 
     assert_eq!(stage.job(running[0]).await.lease_epoch, 1, "not run anew");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_makes_room_for_suspects_again() {
+    let stage = Stage::on_postgres(Arc::new(MemoryHints::new())).await;
+    let cable = Cable::to(stage.url()).await;
+    let mut worker = stage.worker_through(&cable.url, cable.store().await, 8);
+    worker.process().await;
+    // Some look for suspects is under way in one of these moments, or just about to begin.
+    for _ in 0..8 {
+        cable.silence();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let suspect = suspect(&stage, 1).await;
+    within_a_minute("it runs", async || {
+        stage.job(suspect).await.state == JobState::Succeeded
+    })
+    .await;
     worker.stop().await;
 }
 
