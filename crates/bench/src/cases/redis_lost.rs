@@ -29,7 +29,12 @@ pub async fn run(bench: &Bench) -> Result<Report> {
             "{} durable no-op jobs, one worker process of {SLOTS} slots, Redis killed when a third is done",
             figure(jobs as f64)
         ),
-        &["Redis", "jobs/s after the third", "over normal", "longest pause s"],
+        &[
+            "Redis",
+            "jobs/s after the third",
+            "over normal",
+            "longest pause s",
+        ],
     );
     report.method = "Both rows from a third of the jobs to the last, the same backlog on a fresh database. SIGKILL, \
                      and Redis stays away. A pause is the time from one finished job to the next, looked at every 5 ms."
@@ -97,7 +102,10 @@ async fn drain(postgres: &Postgres, jobs: usize, kills: bool) -> Result<Seen> {
     let (begin, mut last, mut pause) = (Instant::now(), done, Duration::ZERO);
     let mut moved = begin;
     while (last as usize) < jobs {
-        ensure!(begin.elapsed() < WITHIN, "{last} of {jobs} jobs after {WITHIN:?}");
+        ensure!(
+            begin.elapsed() < WITHIN,
+            "{last} of {jobs} jobs after {WITHIN:?}"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
         let now = crew.succeeded();
         pause = pause.max(moved.elapsed());

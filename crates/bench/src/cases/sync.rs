@@ -171,9 +171,9 @@ async fn connect(home: &Home, org: OrgId, keys: &Keys) -> Result<ConnectionId> {
     test.id = Some(id);
     test.connection = Some(connection.id);
     test.args = serde_json::to_value(ConnectionTestArgs {
-            config: json!({}),
-            revives: None,
-        })?;
+        config: json!({}),
+        revives: None,
+    })?;
     let fields = SecretFields([("access_token".to_owned(), Secret::new(DEFAULT_TOKEN))].into());
     test.sealed = Some(
         Keyring::parse(&keys.text)?

@@ -124,19 +124,13 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     /// for a process, and none is begun with while half of the living workers make room. From
     /// now on until [`leave_room`](JobStore::leave_room) it claims nothing else. `None`: none
     /// waits, and no room is made any more.
-    async fn make_room(
-        &self,
-        me: ProcessId,
-        queues: &[Queue],
-    ) -> Result<Option<JobId>, StoreError>;
+    async fn make_room(&self, me: ProcessId, queues: &[Queue])
+    -> Result<Option<JobId>, StoreError>;
 
     /// Claims the job that `me` makes room for, once it holds no other. The caller knows that
     /// no body runs any more either, also none whose lease is lost.
-    async fn claim_alone(
-        &self,
-        me: ProcessId,
-        queues: &[Queue],
-    ) -> Result<Option<Job>, StoreError>;
+    async fn claim_alone(&self, me: ProcessId, queues: &[Queue])
+    -> Result<Option<Job>, StoreError>;
 
     /// The room is everyone's again.
     async fn leave_room(&self, me: ProcessId) -> Result<(), StoreError>;

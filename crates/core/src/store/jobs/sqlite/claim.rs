@@ -34,8 +34,7 @@ pub(super) const TAKE: &str = concat!(
     job_columns!()
 );
 
-const ALIVE: &str =
-    "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2 and alone_with is null";
+const ALIVE: &str = "select 1 from processes where id = ?1 and ended_at is null and lease_until > ?2 and alone_with is null";
 
 /// The claimed jobs, in the order of their hints.
 pub(super) async fn claim(
