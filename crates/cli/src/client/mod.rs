@@ -2,13 +2,14 @@
 //! as the API gave them, for `--output json`, and read into the small shapes of this
 //! folder where people see them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use patchbay_core::{config::Inputs, secret::Secret};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
+use uuid::Uuid;
 
 use crate::exit::{Exit, Outcome, Stop};
 
@@ -26,6 +27,8 @@ const BASE: &str = "/api/integrations";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// `?wait=` may hold an answer back for 60 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(75);
+/// How long requests are repeated while the API says that its database is away.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A key and where it belongs.
 #[derive(Debug, Clone)]
@@ -176,17 +179,29 @@ impl Client {
             url.query_pairs_mut()
                 .extend_pairs(query.iter().map(|(name, value)| (*name, value.as_str())));
         }
-        let mut request = self
-            .http
-            .request(method, url)
-            .bearer_auth(self.key.expose());
-        if let Some(within) = within {
-            request = request.timeout(within);
+        // Makes a repeat of a POST harmless, also where the first one was done after all.
+        let key = Uuid::now_v7().to_string();
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let mut request = self
+                .http
+                .request(method.clone(), url.clone())
+                .bearer_auth(self.key.expose());
+            if method == Method::POST {
+                request = request.header("Idempotency-Key", &key);
+            }
+            if let Some(within) = within {
+                request = request.timeout(within);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.map_err(|error| self.away(&error))?;
+            match pause_asked(&answer) {
+                Some(pause) if Instant::now() + pause < give_up => tokio::time::sleep(pause).await,
+                Some(_) | None => return Ok(answer),
+            }
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        request.send().await.map_err(|error| self.away(&error))
     }
 
     fn away(&self, error: &reqwest::Error) -> Stop {
@@ -205,6 +220,15 @@ impl Client {
         let words = format!("Patchbay does not answer at {}: {cause}", self.url);
         Stop::new(Exit::Unreachable, words)
     }
+}
+
+/// How long the API asks to wait before the request is sent again: its database is away.
+fn pause_asked(answer: &Response) -> Option<Duration> {
+    if answer.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let after = answer.headers().get(header::RETRY_AFTER)?;
+    after.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 async fn read<T: DeserializeOwned>(answer: Response) -> Outcome<Answer<T>> {
@@ -227,4 +251,59 @@ fn strange(error: &serde_json::Error) -> Stop {
     Stop::internal(format!(
         "the answer is not one of this version of Patchbay ({error}): do both sides have the same version?"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the header says in the requests, which are answered in turn.
+    fn keys_seen(listener: &TcpListener, answers: [&str; 2]) -> Vec<String> {
+        let keys = answers.into_iter().filter_map(|answer| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut some = [0; 1024];
+            while !request.ends_with(b"{}") {
+                let read = stream.read(&mut some).unwrap();
+                request.extend_from_slice(&some[..read]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            let request = String::from_utf8(request).unwrap();
+            let mut lines = request.lines();
+            lines.find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned))
+        });
+        keys.collect()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_repeated_under_its_key_while_the_database_is_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            keys_seen(
+                &listener,
+                [
+                    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+                ],
+            )
+        });
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let client = Client::new(url.parse().unwrap(), Secret::new("key")).unwrap();
+        let answer: Answer<Value> = client.post("/x", &[], &json!({})).await.unwrap();
+        assert_eq!(answer.json, json!({}));
+        let keys = server.join().unwrap();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0], keys[1]);
+    }
 }
