@@ -27,7 +27,7 @@ const BASE: &str = "/api/integrations";
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// `?wait=` may hold an answer back for 60 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(75);
-/// How long requests are repeated while the API says that its database is away.
+/// How long a request is repeated while the API says that its database is away.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A key and where it belongs.
@@ -273,6 +273,7 @@ mod tests {
             let mut some = [0; 1024];
             while !request.ends_with(b"{}") {
                 let read = stream.read(&mut some).unwrap();
+                assert!(read > 0, "the request broke off");
                 request.extend_from_slice(&some[..read]);
             }
             stream.write_all(answer.as_bytes()).unwrap();

@@ -167,4 +167,10 @@ mod tests {
             assert_eq!(said, Scope::of(kind).to_value(), "{kind:?}");
         }
     }
+
+    #[test]
+    fn statements_know_the_usual_attempts_of_both_policies() {
+        let usual = |scope| RetryPolicy::usual(scope).max_attempts();
+        assert_eq!((usual(Scope::Jobs), usual(Scope::Webhooks)), (4, 10));
+    }
 }

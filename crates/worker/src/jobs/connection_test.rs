@@ -253,13 +253,10 @@ async fn other_account(
         format!(
             "Use a credential of the same account, or {}make a new connection: the records of two accounts are \
              never mixed.",
-            match row.status {
-                ConnectionStatus::Disconnected => "",
-                ConnectionStatus::Pending
-                | ConnectionStatus::Active
-                | ConnectionStatus::Error
-                | ConnectionStatus::Expired
-                | ConnectionStatus::Disabled => "disconnect this one and ",
+            if row.status == ConnectionStatus::Disconnected {
+                ""
+            } else {
+                "disconnect this one and "
             }
         ),
     );

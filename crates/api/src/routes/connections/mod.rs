@@ -279,7 +279,9 @@ pub(super) async fn hold_connected(
     id: ConnectionId,
 ) -> Result<connection::Model, Problem> {
     let row = hold(api, tx, caller, id).await?;
-    refuse_disconnected(&row)?;
+    if row.status == ConnectionStatus::Disconnected {
+        return Err(disconnected());
+    }
     Ok(row)
 }
 
@@ -291,16 +293,4 @@ pub(super) fn disconnected() -> Problem {
          Connect its account again first, by consent (POST authorize/{provider} with this `connection_id`) \
          or with a credential (PUT .../credential); it then goes on where it stood.",
     )
-}
-
-/// What is disconnected can be asked for nothing until its account is connected again.
-pub(super) fn refuse_disconnected(row: &connection::Model) -> Result<(), Problem> {
-    match row.status {
-        ConnectionStatus::Disconnected => Err(disconnected()),
-        ConnectionStatus::Pending
-        | ConnectionStatus::Active
-        | ConnectionStatus::Error
-        | ConnectionStatus::Expired
-        | ConnectionStatus::Disabled => Ok(()),
-    }
 }
