@@ -1,7 +1,7 @@
 //! One connection opened for work: what a provider gets to act with. It knows no
 //! store and no queue; it ends with the job.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use patchbay_core::{
@@ -84,17 +84,25 @@ impl Session {
         Ok(self.outbound.connect_tcp(self.server()?).await?)
     }
 
-    /// Runs a dialogue with that server under its circuit breaker.
+    /// Runs a dialogue with that server, which has ended after `limit`, under its circuit
+    /// breaker.
     ///
     /// # Errors
     /// The server is left alone for now, or what the dialogue failed with.
     pub async fn guarded<T>(
         &self,
+        limit: Duration,
         dialogue: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
         let server = self.server()?;
         self.outbound
-            .guarded(&self.subject, server, dialogue, ProviderError::host_said)
+            .guarded(
+                &self.subject,
+                server,
+                limit,
+                dialogue,
+                ProviderError::host_said,
+            )
             .await
     }
 

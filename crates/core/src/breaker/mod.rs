@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 mod shared;
 
-pub use shared::{BreakerCounts, Breakers, Held, Pass};
+pub use shared::{BreakerCounts, Breakers, Caller, Held, Pass};
 
 /// Failures in a row, by the whole fleet, that open it. A job that asks a failing host makes
 /// up to three calls before it gives up (`FAULT_REPEATS` in `providers`), so one job alone
@@ -21,8 +21,9 @@ pub const WINDOW: TimeDelta = TimeDelta::minutes(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// A probe that has not answered by then is given up, and another call may probe.
-const PROBE_WITHIN: TimeDelta = TimeDelta::seconds(10);
+/// A probe whose process died is given up this much after the call's own limit, and another
+/// call may probe.
+const PROBE_SLACK: Duration = Duration::from_secs(2);
 
 /// What is known of one host of one provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,14 +79,25 @@ impl Breaker {
         }
     }
 
-    /// Takes the probe, if the pause is over: whoever gets it makes one call.
+    /// Takes the probe, if the pause is over: whoever gets it makes one call, which has ended
+    /// after `limit`.
     #[must_use]
-    pub fn take_probe(&mut self, now: DateTime<Utc>) -> bool {
+    pub fn take_probe(&mut self, now: DateTime<Utc>, limit: Duration) -> bool {
         let due = self.state(now) == State::HalfOpen;
         if due {
-            self.probe_at = Some(now + PROBE_WITHIN);
+            let limit = TimeDelta::from_std(limit.min(LONGEST_PAUSE) + PROBE_SLACK);
+            self.probe_at = Some(now + limit.expect("minutes"));
         }
         due
+    }
+
+    /// The probe did not ask the host: the next call may. True: it was still open.
+    pub fn return_probe(&mut self, now: DateTime<Utc>) -> bool {
+        let open = self.opened_at.is_some();
+        if open {
+            self.probe_at = Some(now);
+        }
+        open
     }
 
     /// A call failed by the host's own fault. `probing`: it was the probe. A late failure of
@@ -161,11 +173,14 @@ mod tests {
     #[test]
     fn one_probe_goes_out_when_the_pause_is_over_and_another_when_it_never_answers() {
         let mut breaker = failed(FAILURES, 0);
-        assert!(!breaker.take_probe(at(16)), "the pause ends at 17 s");
+        let limit = Duration::from_secs(30);
+        assert!(!breaker.take_probe(at(16), limit), "the pause ends at 17 s");
         assert_eq!(breaker.state(at(17)), State::HalfOpen);
-        assert!(breaker.take_probe(at(17)));
-        assert!(!breaker.take_probe(at(26)), "one is under way");
-        assert!(breaker.take_probe(at(27)));
+        assert!(breaker.take_probe(at(17), limit));
+        assert!(!breaker.take_probe(at(48), limit), "one is under way");
+        assert!(breaker.take_probe(at(49), limit));
+        assert!(breaker.return_probe(at(50)));
+        assert!(breaker.take_probe(at(50), limit), "that one asked nobody");
     }
 
     #[test]
@@ -174,7 +189,7 @@ mod tests {
         let mut now = breaker.probe_at.unwrap();
         let mut pauses = Vec::new();
         for _ in 0..7 {
-            assert!(breaker.take_probe(now));
+            assert!(breaker.take_probe(now, Duration::from_secs(5)));
             assert!(!breaker.failed(now, true, "504"));
             let next = breaker.probe_at.unwrap();
             pauses.push((next - now).num_seconds());

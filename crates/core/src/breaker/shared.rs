@@ -64,7 +64,17 @@ impl BreakerCounts {
     }
 }
 
-/// A call may go out; say [`Breakers::passed`] or [`Breakers::failed`] of it.
+/// Who asks to go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Goes through whatever is known: a check, or a person's test. It is no probe.
+    Exempt,
+    /// A call that has ended after this much time.
+    Within(Duration),
+}
+
+/// A call may go out; say [`Breakers::passed`], [`Breakers::failed`] or
+/// [`Breakers::unasked`] of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
     key: Key,
@@ -110,11 +120,11 @@ impl Breakers {
         known.rows.iter().filter_map(open).collect()
     }
 
-    /// Asks whether a call may go out. `exempt` ones always may: a check, or a person's test.
+    /// Asks whether a call may go out.
     ///
     /// # Errors
     /// The host does not answer; say so, and come back.
-    pub async fn enter(&self, provider: &str, origin: &str, exempt: bool) -> Result<Pass, Held> {
+    pub async fn enter(&self, provider: &str, origin: &str, caller: Caller) -> Result<Pass, Held> {
         self.look().await;
         let key = (provider.to_owned(), origin.to_owned());
         let (row, now) = self.of(&key);
@@ -122,13 +132,13 @@ impl Breakers {
             key: key.clone(),
             probing,
         };
-        match row.as_ref().map(|row| row.state(now)) {
-            None | Some(State::Closed) => Ok(pass(false)),
-            Some(State::Open | State::HalfOpen) if exempt => Ok(pass(false)),
-            Some(State::Open) => Err(self.hold(row, now)),
-            Some(State::HalfOpen) => {
+        match (row.as_ref().map(|row| row.state(now)), caller) {
+            (None | Some(State::Closed), _) | (_, Caller::Exempt) => Ok(pass(false)),
+            (Some(State::Open), Caller::Within(_)) => Err(self.hold(row, now)),
+            (Some(State::HalfOpen), Caller::Within(limit)) => {
                 let _turn = self.turn.lock().await;
-                let (mine, now) = self.change(&key, Breaker::take_probe).await;
+                let take = |row: &mut Breaker, now| row.take_probe(now, limit);
+                let (mine, now) = self.change(&key, take).await;
                 if mine {
                     return Ok(pass(true));
                 }
@@ -180,6 +190,15 @@ impl Breakers {
                     "does not answer and is left alone"
                 );
             }
+        }
+    }
+
+    /// The host was not asked, or what went wrong says nothing of it: where this was the
+    /// probe, another call may be.
+    pub async fn unasked(&self, pass: &Pass) {
+        if pass.probing {
+            let _turn = self.turn.lock().await;
+            self.change(&pass.key, Breaker::return_probe).await;
         }
     }
 

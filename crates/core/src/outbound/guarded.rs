@@ -1,7 +1,9 @@
 //! One call, or one dialogue that is not HTTP, under the circuit breaker of its host.
 
+use std::time::Duration;
+
 use super::{Origin, Outbound, OutboundError, OutboundResponse, Subject};
-use crate::breaker::{Breakers, Pass};
+use crate::breaker::{Breakers, Caller, Pass};
 
 /// What the failure of a dialogue says of its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +17,8 @@ pub enum HostSaid {
 }
 
 impl Outbound {
-    /// Runs a dialogue with `origin` that is not HTTP, unless the host is left alone; then
-    /// nothing is sent. `judge` says what a failure means for the host.
+    /// Runs a dialogue with `origin` that is not HTTP and has ended after `limit`, unless the
+    /// host is left alone; then nothing is sent. `judge` says what a failure means for the host.
     ///
     /// # Errors
     /// [`OutboundError::Paused`], or what the dialogue failed with.
@@ -24,18 +26,19 @@ impl Outbound {
         &self,
         subject: &Subject,
         origin: &Origin,
+        limit: Duration,
         dialogue: impl Future<Output = Result<T, E>>,
         judge: impl FnOnce(&E) -> HostSaid,
     ) -> Result<T, E> {
         let Some(breakers) = &self.breakers else {
             return dialogue.await;
         };
-        let pass = enter(breakers, subject, origin).await?;
+        let pass = enter(breakers, subject, origin, limit).await?;
         let outcome = dialogue.await;
         match outcome.as_ref().map_err(judge) {
             Ok(_) | Err(HostSaid::Answer) => breakers.passed(&pass).await,
             Err(HostSaid::Nothing(reason)) => breakers.failed(&pass, &reason).await,
-            Err(HostSaid::Unasked) => {}
+            Err(HostSaid::Unasked) => breakers.unasked(&pass).await,
         }
         outcome
     }
@@ -45,9 +48,15 @@ async fn enter(
     breakers: &Breakers,
     subject: &Subject,
     origin: &Origin,
+    limit: Duration,
 ) -> Result<Pass, OutboundError> {
+    let caller = if subject.exempt {
+        Caller::Exempt
+    } else {
+        Caller::Within(limit)
+    };
     breakers
-        .enter(&subject.provider, &origin.to_string(), subject.exempt)
+        .enter(&subject.provider, &origin.to_string(), caller)
         .await
         .map_err(|held| OutboundError::Paused {
             label: subject.label.clone(),
@@ -55,15 +64,17 @@ async fn enter(
         })
 }
 
-/// Makes the call, unless the host is left alone; then nothing is sent. What came of a call
-/// that was made is told as it is: only its caller knows whether it may be made again.
+/// Makes the call, which has ended after `limit`, unless the host is left alone; then nothing
+/// is sent. What came of a call that was made is told as it is: only its caller knows whether
+/// it may be made again.
 pub(super) async fn send(
     breakers: &Breakers,
     subject: &Subject,
     origin: &Origin,
+    limit: Duration,
     call: impl Future<Output = Result<OutboundResponse, OutboundError>>,
 ) -> Result<OutboundResponse, OutboundError> {
-    let pass = enter(breakers, subject, origin).await?;
+    let pass = enter(breakers, subject, origin, limit).await?;
     let outcome = call.await;
     match &outcome {
         // Its own fault; 4xx, also 429, are answers.
@@ -74,7 +85,7 @@ pub(super) async fn send(
         Ok(_) => breakers.passed(&pass).await,
         Err(error) if error.is_the_hosts() => breakers.failed(&pass, &error.to_string()).await,
         // The request never went out, or an answer came that we would not take whole.
-        Err(_) => {}
+        Err(_) => breakers.unasked(&pass).await,
     }
     outcome
 }

@@ -118,7 +118,9 @@ impl Outbound {
         self.check_literal(&origin, &request)?;
         match (&self.breakers, request.subject.clone()) {
             (Some(breakers), Some(subject)) => {
-                guarded::send(breakers, &subject, &origin, self.once(&origin, request)).await
+                let limit = request.limits.total;
+                let call = self.once(&origin, request);
+                guarded::send(breakers, &subject, &origin, limit, call).await
             }
             _ => self.once(&origin, request).await,
         }

@@ -1,6 +1,8 @@
 //! Circuit breakers as two processes of a fleet share them.
 
-use patchbay_core::breaker::{Breakers, FAILURES, State};
+use std::time::Duration;
+
+use patchbay_core::breaker::{Breakers, Caller, FAILURES, State};
 
 use crate::{on_both, stage::Stage};
 
@@ -13,9 +15,13 @@ on_both! {
 }
 
 const HOST: &str = "https://connect.example";
+const CALL: Caller = Caller::Within(Duration::from_secs(30));
 
 async fn fail(process: &Breakers) {
-    let pass = process.enter("square", HOST, true).await.expect("exempt");
+    let pass = process
+        .enter("square", HOST, Caller::Exempt)
+        .await
+        .expect("exempt");
     process.failed(&pass, "it answers 503").await;
 }
 
@@ -44,10 +50,7 @@ async fn failures_of_several_processes_add_up(stage: Stage) {
     assert_eq!(state(&stage).await, Some(State::Closed));
     fail(&other).await;
     assert_eq!(state(&stage).await, Some(State::Open));
-    let held = fresh(&stage)
-        .enter("square", HOST, false)
-        .await
-        .unwrap_err();
+    let held = fresh(&stage).enter("square", HOST, CALL).await.unwrap_err();
     assert_eq!(held.reason, "it answers 503");
     assert!(held.after.as_secs() <= 15, "{held:?}");
     assert!(held.since <= held.until);
@@ -58,14 +61,20 @@ async fn of_a_whole_fleet_one_call_probes(stage: Stage) {
     stage.seconds(11).await;
     let mut probes = 0;
     for _ in 0..5 {
-        probes += usize::from(fresh(&stage).enter("square", HOST, false).await.is_ok());
+        probes += usize::from(fresh(&stage).enter("square", HOST, CALL).await.is_ok());
     }
     assert_eq!(probes, 1);
-    // It never answered: another may, ten seconds later.
-    stage.seconds(11).await;
+    // It may take its whole time; then another may.
+    stage.seconds(29).await;
+    assert!(fresh(&stage).enter("square", HOST, CALL).await.is_err());
+    stage.seconds(4).await;
+    let unasked = fresh(&stage);
+    let pass = unasked.enter("square", HOST, CALL).await.expect("the next");
+    unasked.unasked(&pass).await;
+    // So may another when one asked nobody.
     let prober = fresh(&stage);
     let pass = prober
-        .enter("square", HOST, false)
+        .enter("square", HOST, CALL)
         .await
         .expect("the next probe");
     prober.failed(&pass, "it answers 504").await;
@@ -80,15 +89,12 @@ async fn a_call_that_passes_closes_it_for_all(stage: Stage) {
     opened(&stage).await;
     stage.seconds(11).await;
     let prober = fresh(&stage);
-    let pass = prober
-        .enter("square", HOST, false)
-        .await
-        .expect("the probe");
+    let pass = prober.enter("square", HOST, CALL).await.expect("the probe");
     prober.passed(&pass).await;
     assert_eq!(state(&stage).await, None);
     for _ in 0..3 {
         fresh(&stage)
-            .enter("square", HOST, false)
+            .enter("square", HOST, CALL)
             .await
             .expect("closed");
     }
@@ -98,11 +104,14 @@ async fn a_call_that_passes_closes_it_for_all(stage: Stage) {
 async fn checks_go_through_and_count(stage: Stage) {
     opened(&stage).await;
     let process = fresh(&stage);
-    assert!(process.enter("square", HOST, false).await.is_err());
-    let check = process.enter("square", HOST, true).await.expect("a check");
+    assert!(process.enter("square", HOST, CALL).await.is_err());
+    let check = process
+        .enter("square", HOST, Caller::Exempt)
+        .await
+        .expect("a check");
     process.passed(&check).await;
     process
-        .enter("square", HOST, false)
+        .enter("square", HOST, CALL)
         .await
         .expect("closed by the check");
 }
@@ -111,11 +120,11 @@ async fn another_host_is_not_concerned(stage: Stage) {
     opened(&stage).await;
     let process = fresh(&stage);
     process
-        .enter("square", "https://other.example", false)
+        .enter("square", "https://other.example", CALL)
         .await
         .expect("another origin");
     process
-        .enter("slack", HOST, false)
+        .enter("slack", HOST, CALL)
         .await
         .expect("another provider");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use patchbay_core::{
     failure::{Failure, FailureKind},
     ids::{ConnectionId, JobId, OrgId},
-    job::{JobState, NewJob, SealedArgs, Settle},
+    job::{JobKind, JobState, NewJob, SealedArgs, Settle},
     retry::{RetryPolicy, Scope},
 };
 
@@ -21,6 +21,7 @@ on_both! {
     of_many_for_the_same_work_the_newest_goes,
     a_persons_retry_leaves_the_group,
     without_dead_letters_a_job_that_gives_up_is_discarded_with_its_secret,
+    a_question_that_a_person_asked_is_no_dead_letter,
     a_policy_that_was_set_is_read,
 }
 
@@ -215,4 +216,36 @@ async fn a_policy_that_was_set_is_read(stage: Stage) {
         set(&stage, org, policy).await;
         assert_eq!(read().await, Some(policy));
     }
+}
+
+async fn a_question_that_a_person_asked_is_no_dead_letter(stage: Stage) {
+    let org = stage.org().await;
+    let usual = noop(org).max_attempts;
+    let asked = [
+        (JobKind::ConnectionTest, 2, true),
+        (JobKind::ConsentExchange, 1, true),
+        // Test messages.
+        (JobKind::AlertDelivery, 1, true),
+        (JobKind::Action, 1, true),
+        // Work.
+        (JobKind::AlertDelivery, usual, false),
+        (JobKind::Action, usual, false),
+        (JobKind::HealthCheck, 1, false),
+        (JobKind::CredentialRevoke, usual, false),
+    ];
+    for (kind, max_attempts, answered) in asked {
+        let job = NewJob {
+            kind,
+            max_attempts,
+            ..noop(org)
+        };
+        let row = stage.row(die(&stage, job, "no").await).await;
+        assert_eq!(row.state, JobState::Failed, "{kind:?}");
+        assert_eq!(
+            row.discarded_at.is_some(),
+            answered,
+            "{kind:?} {max_attempts}"
+        );
+    }
+    assert_eq!(groups(&stage, org).await.len(), 4);
 }

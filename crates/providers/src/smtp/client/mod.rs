@@ -67,7 +67,7 @@ impl Dialogue {
         settings: &Settings,
     ) -> Result<Self, ProviderError> {
         let begun = within(PRELUDE, settings, Self::begin(session, settings));
-        Box::pin(session.guarded(begun)).await
+        Box::pin(session.guarded(PRELUDE, begun)).await
     }
 
     async fn begin(session: &Session, settings: &Settings) -> Result<Self, ProviderError> {
