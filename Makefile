@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 # A real data file for the demo, for example: make demo DATA=orders.csv
 DATA ?=
-# Arguments of `make bench`, `make faults` and `make dev`, for example: make bench ARGS="drain"
+# Arguments of `make bench`, `make faults` and `make dev`, for example: make bench ARGS="--only drain"
 ARGS ?=
 
 .PHONY: help setup demo dev build test fmt lint unit openapi advisories bench faults
@@ -47,7 +47,7 @@ openapi: ## Write docs/openapi.json anew from the handlers
 advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database)
 	cargo deny check advisories
 
-bench: ## Run the benchmarks beside their peers (ARGS="name" for one)
+bench: ## Run the benchmarks beside their peers (ARGS="--only NAME" for one)
 	cargo run --release --package patchbay-bench -- $(ARGS)
 
 faults: ## Kill, stop and starve the product, 40 min (ARGS="--short", "--only zombie", "--seeded")

@@ -246,6 +246,7 @@ pub async fn worker_parts(
         clients: Arc::default(),
         refresher: Arc::default(),
         consents: Arc::default(),
+        silence: Arc::default(),
     };
     let connect = own_connection(place.database.clone(), &context);
     let deps = WorkerDeps::new(context, connect, "worker", "bench");

@@ -40,6 +40,10 @@ const SLOTS: usize = 2;
 const ROUNDS: usize = 16;
 const ORGS: usize = 100;
 const ROUND_WITHIN: Duration = Duration::from_secs(120);
+/// How often each connection is due.
+const EVERY: Duration = Duration::from_secs(300);
+/// A session of PostgreSQL that does nothing tells its statistics after ten seconds.
+const STATISTICS_WITHIN: Duration = Duration::from_secs(11);
 
 pub async fn run(bench: &Bench) -> Result<Report> {
     let postgres = Postgres::start()?;
@@ -60,26 +64,38 @@ pub async fn run(bench: &Bench) -> Result<Report> {
         ],
     );
     report.method = format!(
-        "Scheduler: one process, due times spread evenly, nobody runs the jobs; lag from the time a check was due to \
+        "Scheduler: one process, due times spread evenly over five minutes (as dense: over so much less that as many \
+         are due a second as of the larger number), nobody runs the jobs; lag from the time a check was due to \
          the tick that took it; rows read: index and table rows of connection_health that PostgreSQL fetched. Worker: \
          one process with {SLOTS} slots against the stand-in; {ROUNDS} rounds in which every connection is due, so \
          that each row is emptied once; WAL and row writes of everything in the database meanwhile, jobs included."
     );
     let seconds = bench.number(30, 5) as u64;
-    for connections in [bench.number(10_000, 2_000), bench.number(200_000, 20_000)] {
+    let (few, many) = (bench.number(10_000, 2_000), bench.number(200_000, 20_000));
+    let as_dense = EVERY.mul_f64(few as f64 / many as f64);
+    let mut rows_per_check = Vec::new();
+    for (title, connections, spread, time) in [
+        ("scheduler", few, EVERY, Duration::from_secs(seconds)),
+        ("scheduler, as dense", few, as_dense, as_dense),
+        ("scheduler", many, EVERY, Duration::from_secs(seconds)),
+    ] {
         let place = Place {
-            database: postgres.empty(&format!("scheduler_{connections}")).await?,
+            database: postgres.empty("scheduler").await?,
             redis: Some(redis.url()),
         };
-        let ticked = ticks(place, connections, Duration::from_secs(seconds)).await?;
+        let ticked = ticks(place, connections, spread, time).await?;
         let lag = number(&ticked, "lag_p99_ms");
+        rows_per_check.push(number(&ticked, "rows_per_check"));
         let mut cells = vec![figure(connections as f64)];
         cells.extend(
             ["checks", "lag_p99_ms", "rows_per_check"].map(|key| figure(number(&ticked, key))),
         );
-        report.row("scheduler", cells, ticked);
+        report.row(title, cells, ticked);
         report.budget(Budget {
-            what: format!("lag p99 of {} connections", figure(connections as f64)),
+            what: format!(
+                "lag p99 of {} connections ({title})",
+                figure(connections as f64)
+            ),
             got: Some(lag),
             floor: Some(5_000.0),
             aim: 1_500.0,
@@ -87,6 +103,17 @@ pub async fn run(bench: &Bench) -> Result<Report> {
             at_most: true,
         });
     }
+    let [_, dense_few, dense_many] = rows_per_check.as_slice() else {
+        bail!("three numbers of rows were measured");
+    };
+    report.budget(Budget {
+        what: "rows read a check, of many over few, as many due a second".to_owned(),
+        got: Some(dense_many / dense_few),
+        floor: Some(1.5),
+        aim: 1.1,
+        unit: "x",
+        at_most: true,
+    });
     let place = Place {
         database: postgres.empty("worker").await?,
         redis: Some(redis.url()),
@@ -121,7 +148,12 @@ pub async fn run(bench: &Bench) -> Result<Report> {
 }
 
 /// The scheduler alone, for a while.
-async fn ticks(place: Place, connections: usize, time: Duration) -> Result<Value> {
+async fn ticks(
+    place: Place,
+    connections: usize,
+    spread: Duration,
+    time: Duration,
+) -> Result<Value> {
     let home = Home::make(place).await?;
     let org = home.orgs(1).await?[0];
     let made = format!(
@@ -135,9 +167,13 @@ async fn ticks(place: Place, connections: usize, time: Duration) -> Result<Value
     );
     home.store.db().execute_unprepared(&made).await?;
     // The first is due when the scheduler runs: what was due before is no lag of its own.
-    let due = "update connection_health
-               set next_check_at = clock_timestamp() + interval '3 seconds' + random() * interval '5 minutes'";
-    home.store.db().execute_unprepared(due).await?;
+    let due = format!(
+        "update connection_health
+         set next_check_at = clock_timestamp() + interval '3 seconds' + random() * interval '{} milliseconds';
+         select pg_stat_force_next_flush()",
+        spread.as_millis()
+    );
+    home.store.db().execute_unprepared(&due).await?;
     let rows = "select (idx_tup_fetch + seq_tup_read)::bigint from pg_stat_user_tables where relname = 'connection_health'";
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = home.number(rows).await?;
@@ -153,14 +189,15 @@ async fn ticks(place: Place, connections: usize, time: Duration) -> Result<Value
     );
     let reports = Arc::clone(&deps.reports);
     let duties = tokio::spawn(patchbay_scheduler::run(deps, stop.clone()));
-    tokio::time::sleep(time).await;
+    // The first is due three seconds after the preparation, two of which are over.
+    tokio::time::sleep(time + Duration::from_secs(1)).await;
     stop.cancel();
     duties.await?;
     let took = reports
         .all()
         .get("health")
         .map(|report| report.took.as_secs_f64() * 1e3);
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(STATISTICS_WITHIN).await;
     let read = home.number(rows).await? - before;
     let lag = "
         select count(*)::float8,

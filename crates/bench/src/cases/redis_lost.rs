@@ -61,6 +61,14 @@ pub async fn run(bench: &Bench) -> Result<Report> {
         report.row("patchbay", cells, data);
         if kills {
             report.budget(Budget {
+                what: "throughput without Redis over with it".to_owned(),
+                got: Some(seen.per_second / normal),
+                floor: None,
+                aim: 0.8,
+                unit: "x",
+                at_most: false,
+            });
+            report.budget(Budget {
                 what: "work goes on after".to_owned(),
                 got: Some(seen.pause.as_secs_f64()),
                 floor: Some(5.0),

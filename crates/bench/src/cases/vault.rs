@@ -68,7 +68,8 @@ pub async fn run(bench: &Bench) -> Result<Report> {
         &["what", "a second", "seconds", "p50 ms", "p99 ms", "errors"],
     );
     report.method = format!(
-        "Open alone: decrypting in memory, one core. Read: the row in force asked for and opened, one at a time, by \
+        "Open alone: decrypting in memory, one core. Read: the row in force asked for (so that a replaced credential is \
+         never used) and opened, one at a time, by \
          the processor seconds of this process and by the clock; beside it the same query alone. Then {READERS} readers \
          at {} reads a second together, before and while `patchbay keys reencrypt` (a process of its own) moves every \
          credential to a new data key.",
