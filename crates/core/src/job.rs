@@ -131,7 +131,7 @@ impl JobState {
 }
 
 /// Attempts a job has before it fails, unless the org's policy says otherwise:
-/// the first and three retries (DESIGN section 5, step 9).
+/// the first and three retries (docs/job-states.md, step 9).
 pub const DEFAULT_MAX_ATTEMPTS: i32 = 4;
 
 /// Deaths of its process that a job may be charged with before it is quarantined.

@@ -1,5 +1,5 @@
 //! The one HTTP client for everything the product sends abroad: deadlines, body
-//! cap, address policy, credentials only where they belong (DESIGN section 9).
+//! cap, address policy, credentials only where they belong.
 //!
 //! It follows no redirect, reads no proxy from the environment, and knows no
 //! provider. Retries are the caller's: it sends once.

@@ -32,7 +32,7 @@ const END_OF_STATEMENT: Duration = Duration::from_secs(5);
 /// Settings of every PostgreSQL session. The job statements rely on them.
 ///
 /// - `idle_in_transaction_session_timeout`: a stopped process cannot hold a fenced row
-///   longer than this (DESIGN section 5, step 5).
+///   longer than this (docs/job-states.md, step 5).
 /// - `jit = off`: the planner cannot know how few rows a skip scan touches, and would now
 ///   and then compile for 100 ms what runs for one.
 /// - `enable_seqscan`, `enable_bitmapscan = off`: a plan made while a table was small is

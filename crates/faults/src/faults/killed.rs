@@ -18,7 +18,11 @@ use crate::{
 const WORKERS: usize = 12;
 /// Struck and not yet running again: as many more workers are free for them.
 const AT_ONCE: usize = 8;
-/// DESIGN section 11.
+/// A rescuer judges when it has looked on for a lease of six seconds, then four times a second.
+const OUTLASTS_A_LEASE: Duration = Duration::from_secs(10);
+/// So many rounds take longer than that.
+const BESIDE_EVERY: usize = 25;
+/// From a death to the same work running again (docs/faults.md).
 const AGAIN_WITHIN: Duration = Duration::from_secs(8);
 
 pub async fn in_the_body(run: Run) -> Result<Outcome> {

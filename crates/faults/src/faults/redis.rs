@@ -18,7 +18,7 @@ use crate::{
     stage::{Plan, Stage, port_of},
 };
 
-/// DESIGN section 11.
+/// How long work may stand still while Redis is away (docs/faults.md).
 const GOES_ON_WITHIN: Duration = Duration::from_secs(5);
 
 pub async fn run(run: Run) -> Result<Outcome> {

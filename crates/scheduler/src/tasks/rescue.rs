@@ -1,4 +1,4 @@
-//! Takes back the jobs of dead processes (DESIGN section 5, step 8). A scheduler that
+//! Takes back the jobs of dead processes (docs/job-states.md, step 8). A scheduler that
 //! was itself held up, or just began, cannot tell a dead process from an outage that
 //! held up everyone: it waits one full lease first.
 

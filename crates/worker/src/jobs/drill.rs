@@ -116,7 +116,7 @@ async fn take(run: &JobRun, ctx: &Context, drill: &Drill, step: u32) -> Result<(
     Ok(())
 }
 
-/// Tells the test where the body stands; an effect carries its key (DESIGN section 5, step 6).
+/// Tells the test where the body stands; an effect carries its key (docs/job-states.md, step 6).
 async fn tell(
     run: &JobRun,
     ctx: &Context,

@@ -83,7 +83,7 @@ pub enum Moved {
     Missing,
 }
 
-/// The statements of the job protocol (DESIGN section 5). Methods that take a
+/// The statements of the job protocol (docs/job-states.md). Methods that take a
 /// transaction act in it and leave the commit to the caller.
 #[async_trait]
 pub trait JobStore: Send + Sync + fmt::Debug {
