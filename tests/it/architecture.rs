@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-use crate::source_tree::{root, sources};
+use crate::source_tree::{Source, root, sources};
 
 /// Every package of ours and which others of ours its code may use. A new package needs a line.
 const MAY_USE: [(&str, &[&str]); 11] = [
@@ -215,5 +215,102 @@ fn providers_touch_no_store_no_queue_and_no_other_provider() {
         "A provider gets a session and returns values; the worker stores them. Return the value \
          instead, or move what two providers share up to crates/providers/src:\n  {}",
         wrong.join("\n  ")
+    );
+}
+
+/// What opens a credential, or sends it to a provider. Only a worker needs it, and `patchbay keys`
+/// and `doctor`, which run where the keyring is.
+const OF_A_WORKER: [(&str, &str); 6] = [
+    ("Keyring", "the keys that open credentials"),
+    ("Vault", "what opens them"),
+    ("open_credential", "opens one"),
+    ("open_args", "opens what was sealed to a worker"),
+    ("Outbound", "the way to a provider"),
+    ("OutboundConfig", "the way to a provider"),
+];
+
+/// Modules that hold it: a glob would hide what is taken.
+const HIDDEN_BY: [&str; 2] = ["vault::*", "outbound::*"];
+
+/// Where the processes without keys are made: their crates, and the commands that start them.
+const WITHOUT_KEYS: [&str; 5] = [
+    "crates/api/src",
+    "crates/scheduler/src",
+    "crates/cli/src/commands/api.rs",
+    "crates/cli/src/commands/scheduler.rs",
+    "crates/cli/src/commands/scheduler",
+];
+
+/// Each place in these sources that names what only a worker needs, comments apart.
+fn needs_of_a_worker(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| source.is_rust()) {
+        for (place, line) in source.lines() {
+            let code = line.split("//").next().unwrap_or_default();
+            let words: Vec<&str> = code
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            for (name, what) in OF_A_WORKER {
+                if words.contains(&name) {
+                    found.push(format!("{place}: names `{name}`, {what}"));
+                }
+            }
+            for glob in HIDDEN_BY.iter().filter(|glob| code.contains(**glob)) {
+                found.push(format!("{place}: takes `{glob}`"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn api_and_scheduler_hold_no_key_and_call_no_provider() {
+    let all = sources("crates");
+    let own = all.into_iter().filter(|source| {
+        let mut places = WITHOUT_KEYS.iter();
+        places.any(|place| source.path.starts_with(place))
+    });
+    let own: Vec<Source> = own.collect();
+    for place in WITHOUT_KEYS {
+        assert!(
+            own.iter().any(|source| source.path.starts_with(place)),
+            "nothing stands at {place}: mend WITHOUT_KEYS in tests/it/architecture.rs"
+        );
+    }
+    let wrong = needs_of_a_worker(&own);
+    assert!(
+        wrong.is_empty(),
+        "An API or a scheduler that is stolen must give away no credential. Seal to the workers \
+         (`SealingPublicKey`) and let a job do it:\n  {}",
+        wrong.join("\n  ")
+    );
+}
+
+#[test]
+fn the_rule_about_keys_finds_them_where_they_are() {
+    let found = needs_of_a_worker(&sources("crates/worker/src")).join("\n");
+    for (name, _) in OF_A_WORKER {
+        assert!(
+            found.contains(&format!("names `{name}`")),
+            "no worker names {name} any more: mend OF_A_WORKER in tests/it/architecture.rs"
+        );
+    }
+    let slips = [
+        "use patchbay_core::{store::Store, vault::{self, Keyring}};",
+        "    let vault = vault::Vault::new(keys, deployment); // why",
+        "use patchbay_core::vault::*;",
+        "// A Vault, a Keyring: words of a comment.",
+    ];
+    let slips = Source {
+        path: "crates/api/src/slip.rs".into(),
+        text: slips.join("\n"),
+    };
+    assert_eq!(
+        needs_of_a_worker(&[slips]),
+        [
+            "crates/api/src/slip.rs:1: names `Keyring`, the keys that open credentials",
+            "crates/api/src/slip.rs:2: names `Vault`, what opens them",
+            "crates/api/src/slip.rs:3: takes `vault::*`",
+        ]
     );
 }

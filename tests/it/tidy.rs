@@ -45,6 +45,12 @@ const LEFTOVERS: [(&str, &str); 8] = [
     ),
 ];
 
+/// The page from which the product was first built. Whoever reads the tree does not have it.
+const PAGE_ELSEWHERE: &str = concat!("DES", "IGN");
+
+/// What a path in a document begins with.
+const ROOTS: [&str; 5] = ["crates/", "tests/", "migrations/", "docs/", "scripts/"];
+
 /// Beginnings of paths that exist on one machine only.
 const MACHINE_PATHS: [&str; 4] = [
     concat!("/wo", "rk/"),
@@ -185,6 +191,66 @@ fn nothing_depends_on_one_machine() {
     assert_none(
         "Use a path relative to the tree, a setting, or a temporary folder:",
         &wrong,
+    );
+}
+
+#[test]
+fn nothing_points_to_a_page_that_is_not_here() {
+    let mut wrong = Vec::new();
+    for source in sources("") {
+        for (place, line) in source.lines() {
+            if line.contains(PAGE_ELSEWHERE) {
+                wrong.push(place);
+            }
+        }
+    }
+    assert_none(
+        "Point to docs/job-states.md, ARCHITECTURE.md or a page of docs/adr instead:",
+        &wrong,
+    );
+}
+
+/// Paths of the tree between backticks, placeholders and patterns apart.
+fn paths_named(line: &str) -> Vec<&str> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    let words = quoted.flat_map(str::split_whitespace);
+    let paths = words.filter(|word| ROOTS.iter().any(|root| word.starts_with(root)));
+    let is_upper = |part: &str| {
+        let stem = part.split('.').next().unwrap_or_default();
+        let mut letters = stem.chars().filter(|c| c.is_alphabetic()).peekable();
+        stem != "README" && letters.peek().is_some() && letters.all(char::is_uppercase)
+    };
+    let is_placeholder =
+        |path: &str| path.contains(['*', '{', '<', '$']) || path.split('/').any(is_upper);
+    paths
+        .map(|path| path.trim_end_matches([',', '.', ':', ';']))
+        .filter(|path| !is_placeholder(path))
+        .collect()
+}
+
+#[test]
+fn paths_in_documents_lead_somewhere() {
+    let mut wrong = Vec::new();
+    let documents = sources("").into_iter();
+    for document in documents.filter(|source| source.path.extension().is_some_and(|e| e == "md")) {
+        for (place, line) in document.lines() {
+            for path in paths_named(line) {
+                if !root().join(path).exists() {
+                    wrong.push(format!("{place}: `{path}`"));
+                }
+            }
+        }
+    }
+    assert_none("These paths of documents do not exist:", &wrong);
+}
+
+#[test]
+fn paths_are_found_between_backticks() {
+    let line = "`crates/core/src/` and `vi docs/cli.md`, not docs/x.md, `crates/*/src`, \
+                `tests/{a,b}.rs`, `docs/NAME.md`, `migrations/<name>`, `docs/README.md`";
+    assert_eq!(
+        paths_named(line),
+        ["crates/core/src/", "docs/cli.md", "docs/README.md"]
     );
 }
 
