@@ -230,6 +230,10 @@ impl Evidence {
             if one.early {
                 findings.say(Invariant::Early, format!("{} was claimed early", one.job));
             }
+            if one.beside {
+                let what = format!("{} in {:?}", one.job, one.process);
+                findings.say(Invariant::Beside, what);
+            }
             if one.back {
                 findings.say(Invariant::WentBack, format!("progress of {}", one.job));
             }

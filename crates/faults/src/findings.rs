@@ -39,6 +39,8 @@ pub enum Invariant {
     ProcessEnded,
     /// No healthy job is set aside, every poison is.
     Quarantine,
+    /// A job that two processes died of runs alone.
+    Beside,
     /// The API answers, work goes on in time.
     InTime,
     /// What a hostile provider sends is bounded, and secrets stay with their host.

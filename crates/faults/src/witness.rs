@@ -26,7 +26,8 @@ create trigger drill_effect before insert on drill_effects for each row execute 
 create table drill_moves (
     no bigint generated always as identity primary key,
     job_id uuid not null, at timestamptz not null, was text, state text not null, epoch bigint not null,
-    process uuid, attempt integer not null, crashes integer not null, early boolean not null, back boolean not null
+    process uuid, attempt integer not null, crashes integer not null, early boolean not null, back boolean not null,
+    beside boolean not null default false
 );
 create function drill_move() returns trigger language plpgsql as $$
 begin
@@ -34,11 +35,17 @@ begin
         insert into drill_moves (job_id, at, state, epoch, attempt, crashes, early, back)
         values (new.id, clock_timestamp(), new.state, new.lease_epoch, new.attempt, new.crashes, false, false);
     else
-        insert into drill_moves (job_id, at, was, state, epoch, process, attempt, crashes, early, back)
+        insert into drill_moves (job_id, at, was, state, epoch, process, attempt, crashes, early, back, beside)
         values (new.id, clock_timestamp(), old.state, new.state, new.lease_epoch,
                 coalesce(new.leased_by, old.leased_by), new.attempt, new.crashes,
                 old.state = 'queued' and new.state = 'running' and old.run_at > patchbay_now(),
-                coalesce((new.progress->>'done')::bigint < (old.progress->>'done')::bigint, false));
+                coalesce((new.progress->>'done')::bigint < (old.progress->>'done')::bigint, false),
+                old.state = 'queued' and new.state = 'running' and (
+                    new.crashes >= 2 and not exists (
+                        select from processes room where room.id = new.leased_by and room.alone_with = new.id)
+                    or exists (
+                        select from jobs other where other.leased_by = new.leased_by and other.id <> new.id
+                        and greatest(other.crashes, new.crashes) >= 2)));
     end if;
     return null;
 end $$;
@@ -86,6 +93,9 @@ pub struct Move {
     pub early: bool,
     /// Its progress went back.
     pub back: bool,
+    /// Claimed into a process where it, or what ran there, should be alone; or by one that
+    /// made no room for it.
+    pub beside: bool,
 }
 
 /// An effect in the database.
@@ -119,7 +129,7 @@ pub struct Row {
 /// # Errors
 /// The database.
 pub async fn moves(database: &DatabaseConnection) -> Result<Vec<Move>> {
-    let sql = "select job_id, was, state, epoch, attempt, crashes, early, back,
+    let sql = "select job_id, was, state, epoch, attempt, crashes, early, back, beside,
                       substring(p.host from '[0-9]+$')::bigint as process
                from drill_moves m left join processes p on p.id = m.process order by no";
     let rows = database.query_all_raw(statement(sql)).await?;
@@ -136,6 +146,7 @@ pub async fn moves(database: &DatabaseConnection) -> Result<Vec<Move>> {
                 crashes: row.try_get("", "crashes")?,
                 early: row.try_get("", "early")?,
                 back: row.try_get("", "back")?,
+                beside: row.try_get("", "beside")?,
             })
         })
         .collect()

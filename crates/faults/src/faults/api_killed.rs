@@ -12,6 +12,7 @@ use crate::{
     abroad::Place,
     checker::{self, Allowed},
     client::Drill,
+    findings::Invariant,
     outcome::Outcome,
     proxy::Wire,
     stage::{Plan, Role, Stage},
@@ -36,9 +37,13 @@ pub async fn run(run: Run) -> Result<Outcome> {
             wire.set(Wire::Dead);
         }
     }
-    let rounds = run.number(300, 12);
+    let wanted = run.number(300, 12);
     let mut acknowledged: Vec<(Uuid, Instant)> = Vec::new();
-    for round in 0..rounds {
+    let (mut after_commit, mut in_the_middle, mut unanswered) = (0, 0, 0);
+    for round in 0.. {
+        if after_commit == wanted || unanswered > wanted {
+            break;
+        }
         let api = round % APIS;
         ready(&mut stage, apis[api]).await?;
         let drill = [Drill::new(1, Duration::ZERO, Some(stage.abroad.calm()))];
@@ -50,6 +55,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
             let asking = tokio::spawn(async move { asking.ask(api, &sent, &asked).await });
             tokio::time::sleep(Duration::from_millis(2 * (round as u64 % 16))).await;
             stage.kill(apis[api])?;
+            in_the_middle += 1;
             if asking.await??.is_none() {
                 let other = (api + 1) % APIS;
                 ready(&mut stage, apis[other]).await?;
@@ -57,14 +63,25 @@ pub async fn run(run: Run) -> Result<Outcome> {
             }
         } else if let Some(jobs) = client.ask(api, &key, &drill).await? {
             stage.kill(apis[api])?;
+            after_commit += 1;
             acknowledged.extend(jobs.into_iter().map(|job| (job, Instant::now())));
+        } else {
+            unanswered += 1;
         }
         stage.tend()?;
     }
     stage.drain(Duration::from_secs(60)).await?;
     let mut outcome = Outcome::new("API killed after commit");
     outcome.findings = checker::check(&stage, Allowed::default()).await?;
-    outcome.injections = rounds;
+    outcome.injections = after_commit;
+    outcome.note(format!(
+        "{after_commit} killed after the commit; beside them {in_the_middle} in the middle of a \
+         request; {unanswered} requests had no answer, and nobody was killed"
+    ));
+    if after_commit < wanted {
+        let what = format!("a process that was ready gave no answer, {unanswered} times");
+        outcome.findings.say(Invariant::InTime, what);
+    }
     outcome.bound = Some(START_WITHIN);
     let calls = stage.abroad.calls();
     for (job, at) in acknowledged {

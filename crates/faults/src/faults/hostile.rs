@@ -1,6 +1,6 @@
 //! A provider that means harm: a body without end, JSON a million levels deep, a redirect to
-//! another host, an answer that never comes. Each is bounded, nobody panics, and the token
-//! goes to no other host.
+//! another host, an answer that never comes; and pages without end ([`endless`]). Each is
+//! bounded, nobody panics, and the token goes to no other host.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::Run;
+use super::{Run, endless};
 use crate::{
     checker::{self, Allowed},
     findings::Invariant,
@@ -47,6 +47,8 @@ pub async fn run(run: Run) -> Result<Outcome> {
         one(run, harm, &mut outcome).await?;
         outcome.injections += 1;
     }
+    endless::run(run, &mut outcome).await?;
+    outcome.injections += 1;
     Ok(outcome)
 }
 
@@ -91,29 +93,36 @@ async fn one(run: Run, harm: Harm, outcome: &mut Outcome) -> Result<()> {
             format!("{harm:?}: another host has the token"),
         );
     }
+    let taken = format!("{} MB taken", sent.load(Ordering::Relaxed) / 1_000_000);
+    workers_held_out(&stage, (&format!("{harm:?}"), &taken), TOKEN, outcome)?;
+    let findings = checker::check(&stage, Allowed::default()).await?;
+    outcome.findings.violations.extend(findings.violations);
+    Ok(())
+}
+
+/// They are as small as they should be, none has panicked or told the token. `what` names the
+/// harm, and says how much of it they took.
+pub(super) fn workers_held_out(
+    stage: &Stage,
+    what: (&str, &str),
+    token: &str,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let (harm, taken) = what;
     for place in stage.places(Role::Worker) {
         let process = stage.seats[place].process.as_ref().context("it runs")?;
         let most = most_memory_kb(process.id())?;
         let megabytes = most / 1024;
-        outcome.note(format!(
-            "{harm:?}: {} MB taken, worker at most {megabytes} MB",
-            sent.load(Ordering::Relaxed) / 1_000_000
-        ));
+        outcome.note(format!("{harm}: {taken}, worker at most {megabytes} MB"));
+        let mut broken = |what: String| outcome.findings.say(Invariant::Bounded, what);
         if most > MOST_KB {
-            outcome
-                .findings
-                .say(Invariant::Bounded, format!("{harm:?}: {megabytes} MB"));
+            broken(format!("{harm}: {megabytes} MB"));
         }
         let log = process.log()?;
-        if log.contains("panicked") || log.contains(TOKEN) {
-            outcome.findings.say(
-                Invariant::Bounded,
-                format!("{harm:?}: see the worker's log"),
-            );
+        if log.contains("panicked") || log.contains(token) {
+            broken(format!("{harm}: see the worker's log"));
         }
     }
-    let findings = checker::check(&stage, Allowed::default()).await?;
-    outcome.findings.violations.extend(findings.violations);
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! Workers killed with SIGKILL at an exact place of a body, healthy jobs beside them. All at
 //! the real lease of six seconds. A worker runs one job at a time here, so that a death is
 //! charged to the job it was meant for.
+//!
+//! Beside them, what a rescue must leave alone: a job that outlasts a lease in a worker that
+//! nobody harms, and one that is not due yet.
 
 use std::time::Duration;
 
@@ -63,6 +66,16 @@ async fn rounds(
     let client = stage.client.clone();
     let pause = Duration::from_millis(20);
     for round in 0..rounds {
+        if round % BESIDE_EVERY == 0 {
+            let long = Drill::new(20, OUTLASTS_A_LEASE / 20, Some(stage.abroad.calm()));
+            let later = Drill {
+                delay_ms: OUTLASTS_A_LEASE.as_millis() as u64,
+                ..Drill::new(1, pause, Some(stage.abroad.calm()))
+            };
+            client
+                .enqueue(&[long, later], Duration::from_secs(20))
+                .await?;
+        }
         let (place, step) = place(round);
         let victim = Drill::new(3, pause, Some(stage.abroad.kill_at(place, step)));
         let healthy = Drill::new(2, pause, Some(stage.abroad.calm()));
@@ -76,7 +89,7 @@ async fn rounds(
             })
             .await?;
     }
-    stage.drain(Duration::from_secs(120)).await?;
+    stage.drain(run.patience(120)).await?;
     let findings = checker::check(&stage, Allowed::default()).await?;
     Ok(Outcome {
         findings,

@@ -1,6 +1,6 @@
 //! The faults, one file each, and this one screen that lists them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -11,8 +11,10 @@ mod api_killed;
 mod calm;
 mod clocks;
 mod cut;
+mod disk_full;
 mod drain;
 mod embedded;
+mod endless;
 mod hostile;
 mod killed;
 mod poison;
@@ -82,6 +84,18 @@ impl Run {
     pub fn number(&self, full: usize, short: usize) -> usize {
         if self.short { short } else { full }
     }
+
+    /// How long a run waits for jobs to end: under a bug some never do, and are not waited for
+    /// that long.
+    pub fn patience(&self, seconds: u64) -> Duration {
+        const UNDER_A_BUG: u64 = 30;
+        let most = if self.mutation.is_some() {
+            UNDER_A_BUG
+        } else {
+            seconds
+        };
+        Duration::from_secs(seconds.min(most))
+    }
 }
 
 impl Fault {
@@ -108,7 +122,7 @@ impl Fault {
             Self::PostgresKilled => Box::pin(postgres::killed(run)).await,
             Self::PostgresStalled => Box::pin(postgres::stalled(run)).await,
             Self::Terminated => Box::pin(postgres::terminated(run)).await,
-            Self::DiskFull => Box::pin(postgres::disk_full(run)).await,
+            Self::DiskFull => Box::pin(disk_full::run(run)).await,
             Self::Cut => Box::pin(cut::run(run)).await,
             Self::Poison => Box::pin(poison::run(run)).await,
             Self::Rolling => Box::pin(rolling::run(run)).await,

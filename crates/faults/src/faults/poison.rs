@@ -1,7 +1,10 @@
 //! Jobs that end the process they run in, among healthy ones: abort, a loop that never comes
 //! back, the stack used up, memory used up.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 
@@ -19,6 +22,8 @@ use crate::{
 const DEATHS: usize = 3;
 /// Address space of a worker: it takes a quarter of it at rest.
 const ROOM: u64 = 4 * 1024 * 1024 * 1024;
+
+const QUARANTINED: &str = "select count(*) from jobs where state = 'quarantined'";
 
 /// What happened to a job.
 #[derive(Default)]
@@ -62,15 +67,19 @@ pub async fn run(run: Run) -> Result<Outcome> {
         }
     }
     client.enqueue(&drills, within).await?;
-    for number in 0..run.number(60, 10) {
-        let step = Duration::from_millis(150 + 50 * (number as u64 % 3));
+    // Healthy ones come for as long as there are poisons.
+    let last = Instant::now() + Duration::from_secs(run.number(240, 45) as u64);
+    for number in 0.. {
+        let step = Duration::from_millis(150 + 50 * (number % 3));
         let healthy = Drill::new(4, step, Some(stage.abroad.calm()));
         client.enqueue(&[healthy], within).await?;
         stage.run_for(Duration::from_millis(200)).await?;
+        let quarantined = witness::number(&stage.database, QUARANTINED).await?;
+        if quarantined as usize >= drills.len() || Instant::now() > last {
+            break;
+        }
     }
-    stage
-        .drain(Duration::from_secs(run.number(240, 45) as u64))
-        .await?;
+    stage.drain(run.patience(60)).await?;
     let mut findings = checker::check(&stage, Allowed::default()).await?;
     let mut stories: HashMap<_, Story> = HashMap::new();
     for one in witness::moves(&stage.database).await? {

@@ -1,11 +1,7 @@
-//! PostgreSQL killed, stalled, its connections ended at random, its disk full, all under a
-//! steady load. What was acknowledged must not be lost, no process may give up, and callers
+//! PostgreSQL killed, stalled, its connections ended at random, all under a steady load. What was acknowledged must not be lost, no process may give up, and callers
 //! see errors only while it is away.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sea_orm::ConnectionTrait;
@@ -24,7 +20,7 @@ use crate::{
 /// After it is back: pools have noticed, leases are renewed or new, work goes on.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(10);
 
-fn plan(run: Run) -> Plan {
+pub(super) fn plan(run: Run) -> Plan {
     Plan {
         apis: 2,
         schedulers: 2,
@@ -44,6 +40,7 @@ pub async fn killed(run: Run) -> Result<Outcome> {
         stage.postgres.crash()?;
         stage.run_for(Duration::from_millis(500)).await?;
         stage.postgres.restart().await?;
+        outcome.injections += 1;
         back(&mut stage, &mut outcome, from, &mut away).await?;
     }
     finish(stage, load, outcome, away).await
@@ -64,6 +61,7 @@ pub async fn stalled(run: Run) -> Result<Outcome> {
         stage.set_database_wires(Wire::Dead);
         stage.run_for(Duration::from_secs(20)).await?;
         stage.set_database_wires(Wire::Whole);
+        outcome.injections += 1;
         back(&mut stage, &mut outcome, from, &mut away).await?;
     }
     finish(stage, load, outcome, away).await
@@ -86,81 +84,14 @@ pub async fn terminated(run: Run) -> Result<Outcome> {
     finish(stage, load, outcome, away).await
 }
 
-pub async fn disk_full(run: Run) -> Result<Outcome> {
-    const NAME: &str = "database's disk full";
-    let folder = tempfile::tempdir()?;
-    let disk = match Disk::mount(folder.path()) {
-        Ok(disk) => disk,
-        Err(why) => return Ok(Outcome::skipped(NAME, why)),
-    };
-    let place = folder.path().join("files");
-    std::fs::create_dir(&place)?;
-    let plan = Plan {
-        tablespace: Some(place),
-        ..plan(run)
-    };
-    let mut stage = Stage::open(plan).await?;
-    let mut outcome = Outcome::new(NAME);
-    let load = Load::steady(&stage);
-    let mut away = Vec::new();
-    for _ in 0..run.number(3, 1) {
-        stage.run_for(Duration::from_secs(3)).await?;
-        let from = Instant::now();
-        let ballast = folder.path().join("ballast");
-        // Until it refuses: that is what is wanted.
-        let filled = std::fs::write(&ballast, vec![0_u8; Disk::BYTES]);
-        outcome.note(format!("filled: {}", filled.is_err()));
-        stage.run_for(Duration::from_secs(6)).await?;
-        std::fs::remove_file(&ballast)?;
-        back(&mut stage, &mut outcome, from, &mut away).await?;
-    }
-    let refused = stage.client.log().refused.len();
-    outcome.note(format!("{refused} requests refused while it was full"));
-    let outcome = finish(stage, load, outcome, away).await;
-    drop(disk);
-    outcome
-}
-
-/// A small disk in memory, unmounted with this value.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    const BYTES: usize = 96 * 1024 * 1024;
-
-    fn mount(folder: &std::path::Path) -> Result<Self, String> {
-        let size = format!("size={},mode=0755", Self::BYTES);
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder)
-            .output()
-            .map_err(|error| format!("no mount: {error}"))?;
-        if mounted.status.success() {
-            Ok(Self(folder.to_owned()))
-        } else {
-            let why = String::from_utf8_lossy(&mounted.stderr);
-            Err(format!("a small disk could not be mounted: {}", why.trim()))
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        if !gone.is_ok_and(|status| status.success()) {
-            eprintln!("faults: {} stays mounted", self.0.display());
-        }
-    }
-}
-
 /// It answers again: until work goes on.
-async fn back(
+pub(super) async fn back(
     stage: &mut Stage,
     outcome: &mut Outcome,
     from: Instant,
     away: &mut Vec<(Instant, Instant)>,
 ) -> Result<()> {
     let healed = Instant::now();
-    outcome.injections += 1;
     let goes_on = stage
         .until(
             "work that goes on",
@@ -178,7 +109,7 @@ async fn back(
     Ok(())
 }
 
-async fn finish(
+pub(super) async fn finish(
     mut stage: Stage,
     load: Load,
     mut outcome: Outcome,

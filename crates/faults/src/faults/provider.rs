@@ -19,7 +19,7 @@ use crate::{
     witness,
 };
 
-const TOKEN: &str = "a-token-of-the-stand-in";
+pub(super) const TOKEN: &str = "a-token-of-the-stand-in";
 const STREAMS: [&str; 4] = ["catalog", "sales", "customers", "inventory"];
 
 /// The stand-in, running, and a plan whose workers use it.
@@ -241,24 +241,24 @@ async fn compare(
 }
 
 /// The stand-in's switches.
-struct Control {
+pub(super) struct Control {
     client: Client,
     port: u16,
 }
 
 impl Control {
-    fn new(stage: &Stage, port: u16) -> Self {
+    pub(super) fn new(stage: &Stage, port: u16) -> Self {
         let client = stage.client.clone();
         Self { client, port }
     }
 
-    async fn post(&self, path: &str, body: Value) -> Result<()> {
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<()> {
         let (status, said) = self.send(Method::POST, path, Some(body)).await?;
         ensure!(status < 300, "the stand-in: {status} {said}");
         Ok(())
     }
 
-    async fn get(&self, path: &str) -> Result<Value> {
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
         Ok(self.send(Method::GET, path, None).await?.1)
     }
 

@@ -21,8 +21,8 @@ pub struct Rewriting {
     pub replace: &'static [(&'static str, &'static str)],
     /// A COMMIT is answered at once and done only after this time, if the client is still there.
     pub commit_later: Option<Duration>,
-    /// How often a replacement was made.
-    pub hits: &'static AtomicUsize,
+    /// How often each replacement was made, or, of a bug without one, a COMMIT held back.
+    pub hits: &'static [AtomicUsize],
 }
 
 /// How the client says that a transaction is to be committed.
@@ -94,7 +94,7 @@ impl Rewriting {
                 b'P' => self.reword(&mut body),
                 b'Q' if body == COMMIT => {
                     if let Some(later) = self.commit_later {
-                        self.hits.fetch_add(1, Ordering::Relaxed);
+                        self.hit(0);
                         let said = answers.send(Answer::Say(COMMITTED));
                         // Its end shows only when it is read from, behind all that it still said.
                         let end = end_of(&mut from, &mut said_since);
@@ -113,6 +113,12 @@ impl Rewriting {
         }
     }
 
+    fn hit(&self, place: usize) {
+        if let Some(hits) = self.hits.get(place) {
+            hits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A Parse message: name, text, types of parameters; the first two end with a zero.
     fn reword(&self, body: &mut Vec<u8>) {
         let mut parts = body.splitn(3, |byte| *byte == 0);
@@ -124,14 +130,14 @@ impl Rewriting {
             return;
         };
         let mut changed = false;
-        for (find, put) in self.replace {
+        for (place, (find, put)) in self.replace.iter().enumerate() {
             if text.contains(find) {
                 text = text.replace(find, put);
                 changed = true;
+                self.hit(place);
             }
         }
         if changed {
-            self.hits.fetch_add(1, Ordering::Relaxed);
             *body = [name, b"\0", text.as_bytes(), b"\0", types].concat();
         }
     }
