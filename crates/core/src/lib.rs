@@ -18,6 +18,7 @@ pub mod job;
 pub mod job_args;
 pub mod outbound;
 pub mod progress;
+pub mod pace;
 pub mod quota;
 pub mod retry;
 pub mod schedule;

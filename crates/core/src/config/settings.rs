@@ -9,6 +9,7 @@ use super::{
     days::{Days, RollupDays},
     declare::settings,
     named::{BaseUrls, ClientId, ClientSecret, Named},
+    pace::ProviderRate,
     source::Given,
     value::{AllowList, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value},
 };
@@ -32,8 +33,8 @@ settings! {
     /// Address where the HTTP API listens.
     listen: SocketAddr = "127.0.0.1:7420", "listen", read by [Up, Api];
 
-    /// Address where a process answers `/healthz`, `/readyz` and `/metrics`. Without it,
-    /// only the API answers them, on its own address.
+    /// Address where a process answers `/healthz`, `/readyz`, `/metrics` and, with what its
+    /// duties last did, `/duties`. Without it, only the API answers the first two, on its own.
     admin_listen: Option<SocketAddr> = "", "admin_listen", read by [Up, Api, Worker, Scheduler];
 
     /// File with the keys that open credentials (mode 0600; `patchbay keys init` makes
@@ -83,6 +84,11 @@ settings! {
     /// Base address of a provider's API in place of the one it declares, for a sandbox
     /// or a proxy of your own. `*` is the provider's key, such as `square`.
     provider_base_urls: BaseUrls = "", "providers.*.base_url", read by [Up, Api, Worker];
+
+    /// How fast each account of a provider is called, all workers together, in place of what the
+    /// provider declares (`patchbay providers`): more for a plan that allows more, `off` for no
+    /// limit of ours. Behind a `base_url` of your own there is none unless it is set here.
+    provider_rates: Named<ProviderRate> = "", "providers.*.rate_limit", read by [Up, Worker];
 
     /// Where browsers reach this deployment. Consents need it: the address that providers send
     /// browsers back to is `{public_url}/api/integrations/callback/{provider}`, and must be

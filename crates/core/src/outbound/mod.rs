@@ -14,7 +14,7 @@ use std::{
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Host;
 
-use crate::breaker::Breakers;
+use crate::{breaker::Breakers, pace::Pacer};
 
 mod error;
 mod guarded;
@@ -61,6 +61,7 @@ pub struct Outbound {
     policy: Arc<AddressPolicy>,
     connect: Duration,
     breakers: Option<Arc<Breakers>>,
+    pacer: Option<Arc<Pacer>>,
 }
 
 impl Outbound {
@@ -93,6 +94,7 @@ impl Outbound {
             policy,
             connect: config.connect,
             breakers: None,
+            pacer: None,
         })
     }
 
@@ -107,6 +109,19 @@ impl Outbound {
     #[must_use]
     pub fn breakers(&self) -> Option<&Arc<Breakers>> {
         self.breakers.as_ref()
+    }
+
+    /// With the budgets of the fleet, for calls that name one.
+    #[must_use]
+    pub fn with_pacer(mut self, pacer: Arc<Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
+    }
+
+    /// The budgets, where they are kept.
+    #[must_use]
+    pub fn pacer(&self) -> Option<&Arc<Pacer>> {
+        self.pacer.as_ref()
     }
 
     /// Sends once and reads the whole answer, whatever its status.

@@ -102,6 +102,7 @@ impl From<OutboundError> for TokenError {
             | OutboundError::Broken { .. } => false,
         };
         let error = ProviderError::from(error);
+            | OutboundError::Paced { .. }
         match (is_ours, is_unsent) {
             (true, _) => Self::Misconfigured(error),
             (false, true) => {

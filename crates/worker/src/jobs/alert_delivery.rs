@@ -250,7 +250,8 @@ fn unanswered(error: &OutboundError) -> Undelivered {
         | OutboundError::Connect { .. }
         | OutboundError::Tls { .. }
         | OutboundError::Broken { .. }
-        | OutboundError::Paused { .. } => (
+        | OutboundError::Paused { .. }
+        | OutboundError::Paced { .. } => (
             FailureKind::ProviderDown,
             again,
             Next::Retry { after: None },

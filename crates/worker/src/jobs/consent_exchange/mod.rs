@@ -339,6 +339,8 @@ impl<'a> Exchange<'a> {
             .await;
         let tested = tokio::select! {
             tested = self.provider.test(&session) => tested,
+            // Of an account that is not known yet: the code is used up, so this cannot wait.
+            &self.consent.id.to_string(),
             () = self.run.stop.cancelled() => {
                 return Err(Lost::Failed(Failure::new(
                     FailureKind::UnknownOutcome,
