@@ -6,7 +6,7 @@ use patchbay_providers::Session;
 
 /// Whether jobs of this kind may call a host that is left alone: checks, and a person's
 /// test, so that its recovery is seen as soon as it is there; and a consent, whose code is
-/// used up by then.
+/// used up by then. Of the clock's checks `crate::silence` lets only a few be made.
 pub(crate) fn is_exempt(kind: JobKind) -> bool {
     match kind {
         JobKind::HealthCheck

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use patchbay_core::{clock::Clock, hints::Hints, outbound::Outbound, store::Store, vault::Vault};
 use patchbay_providers::Registry;
 
-use crate::{clients::OauthClients, jobs::ConsentCounts, refresh::Refresher};
+use crate::{clients::OauthClients, jobs::ConsentCounts, refresh::Refresher, silence::Silence};
 
 /// The process's parts that bodies work with. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,4 +29,6 @@ pub struct Context {
     pub refresher: Arc<Refresher>,
     /// What became of consents, for `/metrics`.
     pub consents: Arc<ConsentCounts>,
+    /// Which providers do not answer checks.
+    pub silence: Arc<Silence>,
 }

@@ -344,6 +344,7 @@ impl JobRun {
             clients: Arc::default(),
             refresher: Arc::default(),
             consents: Arc::default(),
+            silence: Arc::default(),
         };
         let now = SystemClock.now();
         let job = Job {

@@ -88,6 +88,7 @@ impl Stage {
             clients: Arc::default(),
             refresher: Arc::default(),
             consents: Arc::default(),
+            silence: Arc::default(),
         };
         Self {
             ctx,

@@ -160,6 +160,7 @@ impl Desk {
                     },
                     ..OutboundConfig::default()
                 })
+            silence: Arc::default(),
                 .unwrap(),
             ),
             clients: Arc::new(OauthClients::new(clients())),

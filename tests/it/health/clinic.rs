@@ -113,6 +113,7 @@ impl Clinic {
             clients: Arc::default(),
             refresher: Arc::default(),
             consents: Arc::default(),
+            silence: Arc::default(),
             store,
         };
         Self {
@@ -144,12 +145,16 @@ impl Clinic {
 
     /// An active connection with any token, as if it had passed its test.
     pub async fn patient_with(&self, token: &str) -> Patient {
+        self.patient_at("square", token).await
+    }
+
+    pub async fn patient_at(&self, provider: &str, token: &str) -> Patient {
         let store = &self.ctx.store;
         let tx = store.begin().await.unwrap();
         let org = store.create_org(&tx, "Bakery", "test").await.unwrap().id;
         let new = NewConnection {
             org,
-            provider: "square".into(),
+            provider: provider.into(),
             name: "Till".into(),
             config: json!({}),
             exclusive: true,

@@ -78,6 +78,7 @@ pub async fn context(store: Store, keyring: &str, square: &str) -> Context {
         clients: Arc::default(),
         refresher: Arc::default(),
         consents: Arc::default(),
+        silence: Arc::default(),
         store,
     }
 }

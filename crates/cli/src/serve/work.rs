@@ -51,6 +51,7 @@ pub async fn context(
         clients: Arc::new(outside::oauth_clients(config)?),
         refresher: Arc::default(),
         consents: Arc::default(),
+        silence: Arc::default(),
     })
 }
 

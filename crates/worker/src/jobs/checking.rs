@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use patchbay_core::{
+    breaker::Held,
     connection::ConnectionStatus,
     entities::connection,
-    failure::FailureKind,
+    failure::{Failure, FailureKind},
     ids::{ConnectionId, OrgId},
     job::{Enqueued, JobError, JobKind, NewJob, Next, Queue},
     job_args::{CheckReason, HealthCheckArgs},
     progress::Progress,
-    store::{health::CheckResult, jobs::Due},
+    store::{StoreError, health::CheckResult, jobs::Due},
 };
 use patchbay_providers::{Account, ProviderError};
 use sea_orm::DatabaseTransaction;
@@ -22,10 +23,7 @@ use super::{
     connection_test::hint,
     opening::{self, Opened, signal},
 };
-use crate::{context::Context, run::JobRun};
-
-/// A provider that has not answered by then has failed the check.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+use crate::{context::Context, run::JobRun, silence::Leave};
 
 /// The longest that a check asked for by a job may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,7 +37,7 @@ pub(super) async fn soon(
     ctx: &Context,
     tx: &DatabaseTransaction,
     row: &connection::Model,
-) -> Result<Option<Due>, JobError> {
+) -> Result<Option<Due>, StoreError> {
     if row.status != ConnectionStatus::Active {
         return Ok(None);
     }
@@ -83,12 +81,14 @@ pub(super) struct Outcome {
     pub result: CheckResult,
     /// The account that answered.
     pub account: Option<Account>,
+    /// The provider was not asked, because its host is left alone.
+    pub unasked: bool,
     /// `None` where the credential could not be had.
     opened: Option<Opened>,
 }
 
-/// Asks the provider of a connection with the credential in force. `at` is written as the
-/// time of the check.
+/// Asks the provider of a connection with the credential in force, unless the clock wants to
+/// know and the host is left alone. `at` is written as the time of the check.
 ///
 /// # Errors
 /// The database is away, or the job was asked to stop: nothing is known of the connection.
@@ -112,11 +112,30 @@ pub(super) async fn ask(
         Ok(opened) => opened,
         Err(error) => return unopened(run, blank, error),
     };
+    let leave = match reason {
+        CheckReason::Scheduled => ctx.silence.leave(run.job.id, &opened.session).await,
+        CheckReason::Manual | CheckReason::Auto => Leave::Ask(ctx.silence.patience()),
+    };
+    let patience = match leave {
+        Leave::Ask(patience) => patience,
+        Leave::Unasked(held) => {
+            let failure = run.log.scrub_failure(unasked(&opened, &held));
+            return Ok(Asked::Outcome(Box::new(Outcome {
+                result: CheckResult {
+                    failure: Some(failure),
+                    ..blank
+                },
+                account: None,
+                unasked: true,
+                opened: Some(opened),
+            })));
+        }
+    };
     let began = Instant::now();
-    let mut tested = test(run, &opened).await?;
+    let mut tested = test(run, ctx, &opened, patience).await?;
     if let Err(refusal) = &tested {
         match opened.renewed(run, ctx, refusal).await {
-            Ok(true) => tested = test(run, &opened).await?,
+            Ok(true) => tested = test(run, ctx, &opened, patience).await?,
             Ok(false) => {}
             Err(error) => return unopened(run, blank, error),
         }
@@ -140,28 +159,52 @@ pub(super) async fn ask(
     Ok(Asked::Outcome(Box::new(Outcome {
         result,
         account,
+        unasked: false,
         opened: Some(opened),
     })))
 }
 
-async fn test(run: &JobRun, opened: &Opened) -> Result<Result<Account, ProviderError>, JobError> {
-    let answer = timeout(ANSWER_WITHIN, opened.provider.test(&opened.session));
-    tokio::select! {
-        answer = answer => Ok(answer.unwrap_or_else(|_| Err(no_answer(opened)))),
-        () = run.stop.cancelled() => Err(run.released()),
+async fn test(
+    run: &JobRun,
+    ctx: &Context,
+    opened: &Opened,
+    patience: Duration,
+) -> Result<Result<Account, ProviderError>, JobError> {
+    let answer = timeout(patience, opened.provider.test(&opened.session));
+    let answer = tokio::select! {
+        answer = answer => answer,
+        () = run.stop.cancelled() => return Err(run.released()),
+    };
+    match &answer {
+        Ok(Err(error)) if error.host_is_down => {}
+        Ok(_) => ctx.silence.answered(&opened.session),
+        Err(_) => ctx.silence.in_vain(&opened.session, patience).await,
     }
+    Ok(answer.unwrap_or_else(|_| Err(no_answer(opened, patience))))
 }
 
-fn no_answer(opened: &Opened) -> ProviderError {
+fn no_answer(opened: &Opened, patience: Duration) -> ProviderError {
     ProviderError::new(
         FailureKind::Timeout,
         format!(
             "{} gave no answer to a check within {} s.",
             opened.provider.manifest().label,
-            ANSWER_WITHIN.as_secs()
+            patience.as_secs()
         ),
         "Look at the provider's status page if it lasts.",
     )
+}
+
+/// The clock does not ask a host that is left alone: it has failed the check unheard.
+fn unasked(opened: &Opened, held: &Held) -> Failure {
+    let message = format!(
+        "{} was not asked: its host has not answered since {} UTC ({}).",
+        opened.provider.manifest().label,
+        held.since.format("%Y-%m-%d %H:%M:%S"),
+        held.reason
+    );
+    let action = "Nothing: it is asked again as soon as it answers others. Look at the provider's status page if it lasts.";
+    Failure::new(FailureKind::ProviderDown, message, action)
 }
 
 /// A connection whose credential could not be had does not work either, unless nobody
@@ -182,6 +225,7 @@ fn unopened(run: &JobRun, blank: CheckResult, error: JobError) -> Result<Asked, 
             Ok(Asked::Outcome(Box::new(Outcome {
                 result,
                 account: None,
+                unasked: false,
                 opened: None,
             })))
         }

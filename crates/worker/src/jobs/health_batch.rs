@@ -8,8 +8,9 @@ use chrono::TimeDelta;
 use futures::{StreamExt, stream};
 use patchbay_core::{
     entities::connection_health,
+    failure::{Failure, FailureKind},
     health::Verdict,
-    job::JobError,
+    job::{JobError, Next},
     job_args::{CheckReason, HealthBatchArgs},
     progress::Progress,
 };
@@ -24,6 +25,8 @@ use crate::{context::Context, run::JobRun};
 
 /// Connections asked at one time. Each is an account of its own, with limits of its own.
 const AT_ONCE: usize = 32;
+/// A batch whose provider is silent begins this much later, while another one waits for it.
+const PUT_OFF: TimeDelta = TimeDelta::seconds(15);
 /// Outcomes wait no longer than this to be written with others.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 const WRITTEN_AT: usize = 100;
@@ -31,9 +34,17 @@ const WRITTEN_AT: usize = 100;
 /// The body of `health_batch`.
 ///
 /// # Errors
-/// The database, or a lost lease.
+/// The database, or a lost lease; or it is put off, because another batch waits for the
+/// silence of the same provider.
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: HealthBatchArgs = args(run)?;
+    let _batch = match args.reason {
+        CheckReason::Scheduled => {
+            let begun = ctx.silence.begin(run.job.id, &args.provider);
+            Some(begun.ok_or_else(|| put_off(ctx, &args.provider))?)
+        }
+        CheckReason::Manual | CheckReason::Auto => None,
+    };
     let began = (ctx.store.jobs().now().await?, Instant::now());
     let states = ctx.store.check_states(&args.connections).await?;
     let wanted: Vec<_> = states
@@ -83,6 +94,21 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     Ok(count.told())
 }
 
+fn put_off(ctx: &Context, provider: &str) -> JobError {
+    JobError {
+        next: Next::Snooze {
+            until: ctx.clock.now() + PUT_OFF,
+        },
+        failure: Failure::new(
+            FailureKind::ProviderDown,
+            format!(
+                "The provider `{provider}` does not answer checks; another batch waits for it."
+            ),
+            "Nothing: its connections are checked in turn.",
+        ),
+    }
+}
+
 async fn when(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -109,6 +135,8 @@ struct Count {
     passed: usize,
     failed: usize,
     undecided: usize,
+    /// Of those that failed: not asked, because their host is left alone.
+    unasked: usize,
 }
 
 impl Count {
@@ -119,6 +147,7 @@ impl Count {
             passed: 0,
             failed: 0,
             undecided: 0,
+            unasked: 0,
         }
     }
 
@@ -133,6 +162,7 @@ impl Count {
         }
         let outcomes = std::mem::take(waiting);
         for outcome in &outcomes {
+            self.unasked += usize::from(outcome.unasked);
             let failure = outcome.result.failure.as_ref();
             match Verdict::of(failure.map(|failure| failure.kind)) {
                 Verdict::Passed => self.passed += 1,
@@ -148,6 +178,7 @@ impl Count {
             ("passed", self.passed),
             ("failed", self.failed),
             ("undecided", self.undecided),
+            ("unasked", self.unasked),
         ];
         Progress {
             stage: "asking providers".into(),
@@ -164,7 +195,8 @@ impl Count {
 
     fn told(&self) -> Value {
         json!({
-            "passed": self.passed, "failed": self.failed, "undecided": self.undecided, "skipped": self.skipped,
+            "passed": self.passed, "failed": self.failed, "undecided": self.undecided,
+            "unasked": self.unasked, "skipped": self.skipped,
         })
     }
 }
