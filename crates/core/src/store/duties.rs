@@ -1,6 +1,8 @@
 //! What the duties of schedulers report of themselves, for operators: each scheduler
 //! writes its own rows, everyone reads those of the processes that live.
 
+pub(in crate::store) mod lag;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

@@ -17,6 +17,7 @@ mod dead;
 mod enqueue;
 mod fence;
 mod forgetting;
+mod lags;
 mod lanes;
 mod leases;
 mod lock_order;

@@ -126,6 +126,10 @@ impl Patience {
     fn may_judge(&mut self, now: Instant) -> bool {
         if self.last_look.is_none_or(|last| now - last > HELD_UP) {
             self.judge_from = Some(now + LEASE);
+
+    async fn behind(&mut self) -> Result<Option<Duration>, DutyError> {
+        Ok(Some(self.deps.store.rescue_lag().await?))
+    }
         }
         self.last_look = Some(now);
         self.judge_from.is_none_or(|from| now >= from)

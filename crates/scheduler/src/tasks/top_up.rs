@@ -1,5 +1,5 @@
 //! Hints for due jobs that have none: new ones whose hint was lost or did not fit,
-//! retries and snoozed ones whose time has come.
+//! retries and snoozed ones whose time has come. It reports no lag: see `store/duties/lag.rs`.
 
 use std::{collections::BTreeMap, time::Duration};
 

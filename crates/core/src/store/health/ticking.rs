@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::TimeDelta;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
 use serde_json::Value;
 
 use super::{DueChecks, Store, StoreError};
@@ -12,7 +14,7 @@ use crate::{
     ids::{ConnectionId, OrgId},
     job::{JobKind, NewJob, Queue},
     job_args::{CheckReason, HealthBatchArgs},
-    store::jobs::Due,
+    store::{duties::lag::waited, jobs::Due},
 };
 
 /// Connections of one batch: enough that its job costs each of them little, few enough that
@@ -21,6 +23,14 @@ pub const IN_A_BATCH: usize = 100;
 
 /// A batch that has not ended by then is stopped; what it has written stays.
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The batch of a tick that has waited longest for a worker, found in the index of due jobs.
+/// Like every job of the clock's, it has no lane. `$1`: whose turn it is; `$2`: now.
+const OLDEST: &str = "
+    select run_at as since from jobs
+    where state = 'queued' and lane is null and queue = 'maintenance' and turn = $1
+      and kind = 'health_batch' and run_at < $2
+    order by run_at limit 1";
 
 /// What a tick did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,23 +72,41 @@ impl Store {
         })
     }
 
-    /// How long the check that is due for longest has waited for its tick.
+    /// How long the check that is due for longest has waited: for its tick, or in a batch for
+    /// a worker, whichever is longer. Reads a row of each.
     ///
     /// # Errors
     /// The database.
     pub async fn check_lag(&self) -> Result<Duration, StoreError> {
-        use connection_health::Column;
         let now = self.jobs().now().await?;
-        let oldest: Option<chrono::DateTime<chrono::Utc>> = connection_health::Entity::find()
+        let ticks = waited(now, self.oldest_due_check(now).await?);
+        let batches = waited(now, self.oldest_batch(now).await?);
+        Ok(ticks.max(batches))
+    }
+
+    async fn oldest_due_check(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        use connection_health::Column;
+        Ok(connection_health::Entity::find()
             .select_only()
             .column(Column::NextCheckAt)
             .filter(Column::NextCheckAt.lt(now))
             .order_by_asc(Column::NextCheckAt)
             .into_tuple()
             .one(self.db())
-            .await?;
-        let waited = oldest.map_or(TimeDelta::zero(), |due| now - due);
-        Ok(waited.to_std().unwrap_or_default())
+            .await?)
+    }
+
+    async fn oldest_batch(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let backend = self.db().get_database_backend();
+        let values = [OrgId::DEPLOYMENT.into(), now.into()];
+        let asked = Statement::from_sql_and_values(backend, OLDEST, values);
+        match self.db().query_one_raw(asked).await? {
+            Some(row) => Ok(Some(row.try_get("", "since")?)),
+            None => Ok(None),
+        }
     }
 }
 
