@@ -82,6 +82,18 @@ async function connect(provider, body = {}) {
 
 const connection = (id) => api("GET", `connections/${id}`);
 
+/** What is told of a credential: fields by name and mask, and nothing that could be a token. */
+function showsNoToken({ mask, ...told }) {
+  assert.deepEqual(Object.keys(mask).sort(), ["access_token", "refresh_token"]);
+  for (const masked of Object.values(mask)) assert.match(masked, /^•{4}.{4}$/);
+  for (const [name, value] of Object.entries(told)) {
+    assert.doesNotMatch(name, /token|secret/);
+    // Tokens of the stand-ins have 43 characters and more; times, ids and scopes that many
+    // letters, digits, dashes and underscores in a row never.
+    for (const text of [value].flat()) assert.doesNotMatch(String(text), /[\w-]{40}/);
+  }
+}
+
 async function sync(id, stream) {
   const { jobs } = await api("POST", `connections/${id}/sync?wait=30`, { streams: [stream] });
   return jobs[0];
@@ -102,7 +114,8 @@ try {
   const before = (await connection(square)).credential;
   assert.equal(before.status, "active");
   assert.equal(before.origin, "consent");
-  assert.equal(JSON.stringify(before).includes("token_value"), false);
+  showsNoToken(before);
+  showsNoToken((await connection(drive)).credential);
   // Access tokens of Square live for 30 days, those of Google for an hour.
   await control("POST", "clock", { advance_ms: 31 * 24 * 3_600_000 });
   for (const [id, stream] of [[square, "catalog"], [drive, "files"]]) {
@@ -111,6 +124,7 @@ try {
     const after = (await connection(id)).credential;
     assert.ok(after.refreshed_at, JSON.stringify(after));
     assert.equal(after.version, 2);
+    showsNoToken(after);
   }
   step("a month later both tokens had ended and were refreshed while the syncs ran");
 

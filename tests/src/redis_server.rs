@@ -77,6 +77,8 @@ impl RedisServer {
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .args(["--databases", &self.databases.to_string()])
+            // What a test dumps it can search: no value is packed.
+            .args(["--rdbcompression", "no"])
             .current_dir(self.folder.path());
         self.child = Some(spawn_logged(&mut command, &self.log_path())?);
         self.wait_until_ready().await

@@ -3,10 +3,14 @@
 
 use patchbay_core::{
     failure::FailureKind,
-    outbound::{Credential, OutboundRequest, OutboundResponse, header::HeaderName},
+    outbound::{
+        Credential, Method, OutboundRequest, OutboundResponse,
+        header::{HeaderName, HeaderValue},
+    },
     secret::Secret,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use url::form_urlencoded;
 
 use crate::{error::ProviderError, reading::only_429, session::Session};
 
@@ -17,6 +21,11 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) struct Me {
     pub user_id: i64,
     pub shop_id: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Scopes {
+    scopes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,6 +40,37 @@ pub(super) async fn me(session: &Session) -> Result<Me, ProviderError> {
     let request = OutboundRequest::get(session.url(path))
         .credential(session.bearer("access_token")?)
         .credential(api_key(session)?);
+    ask(session, path, request).await
+}
+
+/// What the token may do: Etsy's answer to a code does not say it (`tokenScopes` of its API
+/// description).
+pub(super) async fn scopes(session: &Session) -> Result<Vec<String>, ProviderError> {
+    let path = "/v3/application/scopes";
+    let Some(token) = session.secret.get("access_token") else {
+        return Err(ProviderError::new(
+            FailureKind::Auth,
+            "The connection has no access_token.",
+            AGAIN,
+        ));
+    };
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token.expose())
+        .finish();
+    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let origins = session.credential_origins.clone();
+    let request = OutboundRequest::new(Method::POST, session.url(path))
+        .secret_body(kind, form.into_bytes(), origins)
+        .credential(api_key(session)?);
+    let Scopes { scopes } = ask(session, path, request).await?;
+    Ok(scopes)
+}
+
+async fn ask<T: DeserializeOwned>(
+    session: &Session,
+    path: &str,
+    request: OutboundRequest,
+) -> Result<T, ProviderError> {
     let answer = session.read(request, only_429).await?;
     if !answer.status.is_success() {
         return Err(refusal(&answer, path, session));
@@ -58,6 +98,7 @@ fn api_key(session: &Session) -> Result<Credential, ProviderError> {
     Ok(Credential::header(API_KEY, pair, origins))
 }
 
+const AGAIN: &str = "Connect the seller's account again.";
 const OPERATOR: &str = "An operator must set id and secret of the Etsy app (oauth.etsy.client_id, oauth.etsy.client_secret).";
 
 fn refusal(answer: &OutboundResponse, path: &str, session: &Session) -> ProviderError {
@@ -87,7 +128,7 @@ fn refusal(answer: &OutboundResponse, path: &str, session: &Session) -> Provider
 fn classify(status: u16, said: &str) -> (FailureKind, &'static str) {
     const IF_IT_LASTS: &str = "See status.etsy.com if it lasts.";
     match status {
-        401 => (FailureKind::Auth, "Connect the seller's account again."),
+        401 => (FailureKind::Auth, AGAIN),
         // Refused before the token is looked at: the app's own key.
         403 if said.contains("x-api-key") || said.contains("API key") => {
             (FailureKind::Internal, OPERATOR)

@@ -34,6 +34,7 @@ impl Provider for Etsy {
 
     async fn test(&self, session: &Session) -> Result<Account, ProviderError> {
         let me = client::me(session).await?;
+        let scopes = client::scopes(session).await?;
         // A seller has one shop; a grant is the seller's, who may open it later.
         let name = match me.shop_id {
             Some(shop) => format!("Etsy shop {shop}"),
@@ -42,7 +43,7 @@ impl Provider for Etsy {
         Ok(Account {
             key: me.user_id.to_string(),
             name,
-            scopes: None,
+            scopes: Some(scopes),
         })
     }
 

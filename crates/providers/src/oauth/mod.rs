@@ -9,6 +9,7 @@
 mod answer;
 mod callback;
 mod consent;
+mod long_lived;
 mod place;
 mod refusal;
 mod revoke;
@@ -21,6 +22,7 @@ use patchbay_core::secret::Secret;
 pub use answer::Grant;
 pub use callback::check_callback;
 pub use consent::{challenge_of, consent_url, pkce};
+pub use long_lived::LongLived;
 pub use place::OauthPlace;
 pub use refusal::TokenError;
 pub use revoke::revoke;

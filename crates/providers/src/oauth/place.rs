@@ -23,6 +23,8 @@ pub struct OauthPlace {
     pub authorize: Url,
     /// The token endpoint.
     pub token: Url,
+    /// Where a token that lives for an hour becomes one that lives for weeks.
+    pub long_lived: Option<Url>,
     /// Where a grant is ended; `None`: only the account's owner can end it, at the provider.
     pub revoke: Option<Url>,
     /// The only origins that may be sent a code, a token or the client's secret.
@@ -52,6 +54,10 @@ impl OauthPlace {
         };
         let authorize = at(&rules.authorize)?;
         let token = at(&rules.token)?;
+        let long_lived = match &rules.long_lived {
+            Some(long_lived) => Some(at(&long_lived.address)?),
+            None => None,
+        };
         let revoke = match &rules.revocation {
             Some(revocation) => Some(at(&revocation.address)?),
             None => None,
@@ -62,7 +68,8 @@ impl OauthPlace {
             None => None,
         };
         let mut origins = Vec::new();
-        for url in [Some(&token), revoke.as_ref()].into_iter().flatten() {
+        let told = [Some(&token), long_lived.as_ref(), revoke.as_ref()];
+        for url in told.into_iter().flatten() {
             let origin = Origin::of(url).ok()?;
             if !origins.contains(&origin) {
                 origins.push(origin);
@@ -75,6 +82,7 @@ impl OauthPlace {
             label: manifest.label.clone(),
             authorize,
             token,
+            long_lived,
             revoke,
             origins,
             issuer,

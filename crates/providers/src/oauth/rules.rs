@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use patchbay_core::outbound::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+use super::long_lived::LongLived;
 use crate::{address::Address, schema::Schema};
 
 /// A provider's consent. Left out, every field is as RFC 6749 has it.
@@ -21,6 +22,9 @@ pub struct Oauth {
     pub authorize: Address,
     /// Where codes and refresh tokens are exchanged.
     pub token: Address,
+    /// What a code brings lives for an hour, and is exchanged once more (Instagram).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived: Option<LongLived>,
     /// How a grant is ended; left out where the provider has no call for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revocation: Option<Revocation>,
@@ -276,7 +280,13 @@ impl Oauth {
     /// What is wrong with the section.
     pub(crate) fn problem(&self, schema: &Schema) -> Option<String> {
         let revocation = self.revocation.as_ref().map(|it| &it.address);
-        let addresses = [Some(&self.authorize), Some(&self.token), revocation];
+        let long_lived = self.long_lived.as_ref().map(|it| &it.address);
+        let addresses = [
+            Some(&self.authorize),
+            Some(&self.token),
+            long_lived,
+            revocation,
+        ];
         addresses
             .into_iter()
             .flatten()
@@ -286,6 +296,7 @@ impl Oauth {
                 (self.issuer_advertised && self.issuer.is_none())
                     .then(|| "an issuer is advertised, but none is named".into())
             })
+            .or_else(|| self.long_lived.as_ref()?.problem())
             .or_else(|| self.parameter_problem())
             .or_else(|| self.header_problem())
             .or_else(|| self.pointer_problem())

@@ -15,6 +15,7 @@ use url::{Url, form_urlencoded};
 use super::{
     OauthClient,
     answer::{self, Grant, LONGEST},
+    long_lived,
     place::OauthPlace,
     refusal::{TokenError, judge},
     rules::{ClientAuth, RefreshTokens, TokenBody},
@@ -67,7 +68,7 @@ pub async fn exchange(
     }
     let mut sent = vec![code];
     sent.extend(verifier);
-    let grant = call.ask(params, sent).await?;
+    let grant = long_lived::exchange(call, call.ask(params, sent).await?).await?;
     let is_lasting = grant.expires_at.is_none() || grant.fields.get("refresh_token").is_some();
     if rules.refresh_tokens != RefreshTokens::None && !is_lasting {
         // It would end within the hour, with nobody there to consent again.

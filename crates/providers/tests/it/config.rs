@@ -241,6 +241,22 @@ fn a_manifest_that_contradicts_itself_is_refused_with_the_reason() {
             "maxLength = 1024\npattern = \"a+\"",
             "goes from `^` to `$`",
         ),
+        (
+            "[auth.oauth.revocation]",
+            "[auth.oauth.long_lived]\naddress = \"http://x.example/\"\ngrant_type = \"x\"\n[auth.oauth.revocation]",
+            "is not https",
+        ),
+        (
+            "[auth.oauth.revocation]",
+            "[auth.oauth.long_lived]\naddress = \"{base}/long\"\ngrant_type = \"\"\n[auth.oauth.revocation]",
+            "empty name",
+        ),
+        (
+            "[auth.oauth.revocation]",
+            "[auth.oauth.long_lived]\naddress = \"{base}/long\"\ngrant_type = \"x\"\n\
+             client_secret_parameter = \"access_token\"\n[auth.oauth.revocation]",
+            "said twice",
+        ),
     ] {
         assert!(good.contains(from), "{from}");
         let error = Manifest::parse(&good.replacen(from, to, 1)).expect_err(reason);

@@ -9,9 +9,9 @@ use patchbay_providers::{
     Registry,
     oauth::{ClientAuth, Grant, RefreshTokens, TokenError, check_callback},
 };
-use patchbay_sandbox::{Effect, Fault, oauth::Kind};
+use patchbay_sandbox::{Effect, Fault, oauth::Kind, slack};
 
-use crate::stand_in::{Callback, StandIn};
+use crate::stand_in::{Callback, StandIn, client};
 
 fn with_consent() -> Vec<String> {
     let registry = Registry::builtin();
@@ -262,6 +262,38 @@ async fn etsy_wants_our_key_with_every_call_and_says_so_without_it() {
     assert_eq!(works(&at, &fields).await, Err(FailureKind::Internal));
     at.client.secret = None;
     assert_eq!(works(&at, &fields).await, Err(FailureKind::Internal));
+}
+
+#[tokio::test]
+async fn etsy_tells_what_the_token_may_do() {
+    let etsy = StandIn::unconnected("etsy").await;
+    let grant = etsy.connect().await;
+    assert_eq!(grant.scopes, None, "its answer to a code does not say it");
+    let session = etsy.session_of(grant.fields, etsy.config.clone());
+    let account = etsy.provider().test(&session).await.expect("an account");
+    assert_eq!(account.scopes, Some(vec!["shops_r".to_owned()]));
+    assert_eq!(account.name, "Etsy shop 23456789");
+}
+
+/// An app of Slack's without token rotation: no expiry, no refresh token, one end.
+#[tokio::test]
+async fn a_grant_of_slack_without_rotation_opens_for_good_and_ends() {
+    let mut at = StandIn::unconnected("slack").await;
+    at.client = client(slack::oauth::CLIENT_ID);
+    let grant = at.connect().await;
+    assert_eq!(grant.expires_at, None);
+    assert_eq!(grant.fields.get("refresh_token"), None);
+    assert_eq!(grant.scopes, Some(vec!["team:read".to_owned()]));
+    at.sandbox.clock.advance_ms(365 * 24 * 3_600_000);
+    assert_eq!(
+        works(&at, &grant.fields).await,
+        Ok(slack::DEFAULT_TEAM.to_owned())
+    );
+    assert_eq!(at.revoke(&grant.fields).await, Ok(()));
+    assert_eq!(works(&at, &grant.fields).await, Err(FailureKind::Auth));
+    // What has ended before has ended, and nothing tries to renew it.
+    assert_eq!(at.revoke(&grant.fields).await, Ok(()));
+    assert_eq!(at.books().refresh_calls(), 0);
 }
 
 #[tokio::test]

@@ -317,7 +317,7 @@ impl Callback {
 }
 
 /// The client that a stand-in knows from its start; its secret is named after it.
-fn client(id: &str) -> OauthClient {
+pub fn client(id: &str) -> OauthClient {
     OauthClient {
         id: id.into(),
         secret: Some(Secret::new(format!("{id}-secret"))),
