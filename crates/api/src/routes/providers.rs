@@ -51,7 +51,10 @@ pub struct ProviderView {
     /// What can be done at the provider, each with the JSON Schema of its `input`.
     #[schema(value_type = Vec<Object>)]
     actions: Value,
-    /// How fast the provider may be called.
+    /// How fast the provider may be called: `requests` in `per_seconds` for each account, over
+    /// all connections to it. All workers keep to it together, unless the operator set another
+    /// rate (`providers.*.rate_limit`) or address. For e-mail it is information only: limits are
+    /// the connection's own.
     #[schema(value_type = Object)]
     rate_limit: Value,
 }
