@@ -13,7 +13,7 @@ pub struct Progress {
     /// Units in all, where the provider tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// What is counted: `records`.
+    /// What is counted, as the stream's manifest says: `orders`.
     pub unit: String,
     /// Units a second over the last seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use super::desk::Desk;
 /// Nobody listens on port 1 of the loopback address.
 const NOBODY: &str = "postgres://nobody:hunter2@127.0.0.1:1/nothing";
 
-fn get(port: u16, path: &str) -> (u16, String) {
+pub fn get(port: u16, path: &str) -> (u16, String) {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream
@@ -43,7 +43,7 @@ async fn log_says(process: &Process, words: &str) {
     panic!("the log lacks `{words}`:\n{}", process.log().unwrap());
 }
 
-fn public_key(folder: &Path) -> String {
+pub fn public_key(folder: &Path) -> String {
     let file = folder.join("keyring.toml");
     let made = std::process::Command::new(patchbay_binary())
         .args(["keys", "init", file.to_str().unwrap(), "--output", "json"])
@@ -152,7 +152,7 @@ async fn a_fleet_works_through_three_processes() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(
         said.out
-            .contains("customers: succeeded, 200 of 200 records"),
+            .contains("customers: succeeded, 200 of 200 customers"),
         "{said:?}"
     );
     let metrics = get(ports[1], "/metrics").1;
@@ -160,6 +160,20 @@ async fn a_fleet_works_through_three_processes() {
         metrics.contains("patchbay_worker_succeeded_total 2\n"),
         "{metrics}"
     );
+    for outcome in [
+        "renewed",
+        "joined",
+        "refused",
+        "refused_late",
+        "postponed",
+        "unanswered",
+        "uncommitted",
+        "interrupted",
+        "misconfigured",
+    ] {
+        let line = format!("\npatchbay_refresh_{outcome}_total 0\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod breaker;
 mod catalog;
+mod commits;
 mod connection_test;
 pub(crate) mod desk;
 mod faults;

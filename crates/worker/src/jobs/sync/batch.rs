@@ -65,7 +65,12 @@ impl Batch {
     }
 
     pub(super) fn is_ripe(&self, records: usize) -> bool {
-        self.records.len() >= records || self.since.elapsed() >= COMMIT_EVERY
+        self.records.len() >= records || self.ripe_at() <= Instant::now()
+    }
+
+    /// When it is due whether or not another page has come.
+    pub(super) fn ripe_at(&self) -> Instant {
+        self.since + COMMIT_EVERY
     }
 
     /// Writes what has gathered, with the place where the run goes on.

@@ -1,11 +1,15 @@
 //! Pages, gathered ahead of what is being written: while one batch is committed the
 //! next is fetched, and one more may wait. So three batches are in memory at most.
+//! What has come does not wait for a page that is slow to come.
 
 use std::sync::Arc;
 
 use patchbay_core::{failure::FailureKind, store::records::RECORDS_PER_BATCH};
-use patchbay_providers::{Provider, ProviderError, Pull, Session};
-use tokio::sync::mpsc;
+use patchbay_providers::{Page, Provider, ProviderError, Pull, Session};
+use tokio::{
+    sync::mpsc::{self, Permit, error::SendError},
+    time::{Instant, sleep_until},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::Batch;
@@ -55,7 +59,10 @@ async fn gather(
 ) {
     let mut batch = Batch::new();
     loop {
-        match provider.pull(&session, &pull).await {
+        let Ok(answer) = page(&*provider, &session, &pull, &mut batch, &to_writer).await else {
+            return;
+        };
+        match answer {
             Ok(page) => {
                 pull.position.clone_from(&page.next);
                 batch.add(page);
@@ -76,4 +83,36 @@ async fn gather(
             }
         }
     }
+}
+
+/// The next page. A batch that gets ripe meanwhile leaves as soon as the writer has room
+/// for it: the page that is being fetched is the place where it ends.
+///
+/// # Errors
+/// Nobody takes batches any more.
+async fn page(
+    provider: &dyn Provider,
+    session: &Session,
+    pull: &Pull,
+    batch: &mut Batch,
+    to_writer: &mpsc::Sender<Gathered>,
+) -> Result<Result<Page, ProviderError>, SendError<()>> {
+    let mut answer = provider.pull(session, pull);
+    loop {
+        tokio::select! {
+            answer = &mut answer => return Ok(answer),
+            room = room_at(batch.ripe_at(), to_writer), if !batch.is_empty() => {
+                room?.send(Ok(std::mem::replace(batch, Batch::new())));
+            }
+        }
+    }
+}
+
+/// Room for a batch, from this moment on.
+async fn room_at(
+    ripe: Instant,
+    to_writer: &mpsc::Sender<Gathered>,
+) -> Result<Permit<'_, Gathered>, SendError<()>> {
+    sleep_until(ripe).await;
+    to_writer.reserve().await
 }

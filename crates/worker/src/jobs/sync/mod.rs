@@ -13,7 +13,7 @@ use patchbay_core::{
     job::JobError,
     store::{events::NewEvent, records::RECORDS_PER_BATCH},
 };
-use patchbay_providers::{Mode, PullMode, SyncArgs};
+use patchbay_providers::{Mode, PullMode, Stream, SyncArgs};
 use serde_json::{Value, json};
 
 use self::{gathering::Gathering, state::RunState};
@@ -27,8 +27,8 @@ use crate::{context::Context, run::JobRun};
 pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let args: SyncArgs = args(run)?;
     let mut opened = opening::open(run, ctx).await?;
-    check(&opened, &args)?;
-    let mut state = state::load_or_begin(run, ctx, &opened, &args).await?;
+    let unit = check(&opened, &args)?.unit.clone();
+    let mut state = state::load_or_begin(run, ctx, &opened, &args, unit).await?;
     if !state.pulled {
         pull_all(run, ctx, &mut opened, &args, &mut state).await?;
     }
@@ -38,13 +38,10 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     finish(run, ctx, &opened, &args, &mut state).await
 }
 
-fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
+/// The stream, where it can be pulled this way.
+fn check<'a>(opened: &'a Opened, args: &SyncArgs) -> Result<&'a Stream, JobError> {
     let manifest = opened.provider.manifest();
-    let Some(stream) = manifest
-        .streams
-        .iter()
-        .find(|stream| stream.key == args.stream)
-    else {
+    let Some(stream) = manifest.stream(&args.stream) else {
         return Err(fail(
             FailureKind::Invalid,
             format!("{} has no stream `{}`", manifest.label, args.stream),
@@ -81,7 +78,7 @@ fn check(opened: &Opened, args: &SyncArgs) -> Result<(), JobError> {
             "Switch the capability on for the connection, then ask again.",
         ));
     }
-    Ok(())
+    Ok(stream)
 }
 
 /// Writes batches while the next pages are fetched. A stop drops what is not written:

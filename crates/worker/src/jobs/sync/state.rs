@@ -81,6 +81,9 @@ pub(super) struct RunState {
     /// Records in all, where the provider tells.
     pub(super) total: Option<u64>,
     pub(super) counts: Counts,
+    /// What the stream counts, as its manifest says.
+    #[serde(skip)]
+    unit: String,
     #[serde(skip, default = "Pace::new")]
     pace: Pace,
 }
@@ -91,15 +94,17 @@ pub(super) async fn load_or_begin(
     ctx: &Context,
     opened: &Opened,
     args: &SyncArgs,
+    unit: String,
 ) -> Result<RunState, JobError> {
     if let Some(saved) = run.job.cursor.clone() {
-        let state: RunState = serde_json::from_value(saved).map_err(|error| {
+        let mut state: RunState = serde_json::from_value(saved).map_err(|error| {
             fail(
                 FailureKind::Internal,
                 format!("where this sync stood cannot be read: {error}"),
                 "Ask for the sync again; it begins from the stream's cursor.",
             )
         })?;
+        state.unit = unit;
         run.log
             .info("going on after a break", json!({ "records": state.done }))
             .await;
@@ -126,6 +131,7 @@ pub(super) async fn load_or_begin(
         done: 0,
         total: None,
         counts: Counts::default(),
+        unit,
         pace: Pace::new(),
     };
     state.checkpoint(run, &tx, "connecting").await?;
@@ -172,7 +178,7 @@ impl RunState {
             stage: stage.to_owned(),
             done: self.done,
             total: self.total.map(|total| total.max(self.done)),
-            unit: "records".into(),
+            unit: self.unit.clone(),
             rate: self.pace.rate(),
             counts: self.counts.by_name(),
         };
