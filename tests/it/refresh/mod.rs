@@ -1,6 +1,7 @@
 //! The life of a granted credential: refreshed once by whoever comes first, kept through
 //! every fault that is not a refusal, ended only by a refusal, revoked when it is dropped.
 
+mod ahead;
 mod breaker;
 mod desk;
 mod ending;

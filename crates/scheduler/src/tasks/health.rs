@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use patchbay_core::job::Queue;
-use tokio::time::timeout;
 
-use super::{Duty, DutyError};
+use super::{Duty, DutyError, hinting};
 use crate::SchedulerDeps;
 
 /// Checks taken in one transaction: ten jobs of one provider.
 const BATCH: u32 = 1_000;
-/// Hints are worth no more waiting than this: the top-up finds the rows.
-const HINTING: Duration = Duration::from_millis(500);
 
 pub(super) struct Health {
     deps: SchedulerDeps,
@@ -43,12 +40,7 @@ impl Duty for Health {
     async fn run(&mut self) -> Result<u64, DutyError> {
         let ticked = self.deps.store.tick_checks(BATCH).await?;
         if !ticked.jobs.is_empty() {
-            let hinting = self.deps.hints.push(Queue::Maintenance, &ticked.jobs);
-            match timeout(HINTING, hinting).await {
-                Ok(Ok(())) => {}
-                Ok(Err(away)) => tracing::debug!(%away, "hints not sent"),
-                Err(_) => tracing::debug!("the hint carrier is slow; the top-up will do it"),
-            }
+            hinting::send(self.deps.hints.push(Queue::Maintenance, &ticked.jobs)).await;
         }
         Ok(ticked.checks)
     }

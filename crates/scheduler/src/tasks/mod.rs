@@ -16,6 +16,7 @@ use crate::{Identity, Reports, SchedulerDeps, report::Ended};
 
 mod alerts;
 mod health;
+mod hinting;
 mod presence;
 mod prune;
 mod refresh_ahead;

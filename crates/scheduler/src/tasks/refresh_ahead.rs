@@ -8,7 +8,7 @@ use patchbay_core::{
     store::{StoreError, jobs::Due},
 };
 
-use super::{Duty, DutyError};
+use super::{Duty, DutyError, hinting};
 use crate::SchedulerDeps;
 
 /// Rows in one transaction, so that its locks are short.
@@ -38,8 +38,8 @@ impl RefreshAhead {
                 turn: due.org,
             })
             .collect();
-        if let Err(away) = self.deps.hints.push(Queue::Maintenance, &hints).await {
-            tracing::debug!(%away, "hints not pushed");
+        if !hints.is_empty() {
+            hinting::send(self.deps.hints.push(Queue::Maintenance, &hints)).await;
         }
         Ok(due.len() as u64)
     }
@@ -55,14 +55,11 @@ impl Duty for RefreshAhead {
         Duration::from_secs(5)
     }
 
+    fn full_batch(&self) -> Option<u64> {
+        Some(BATCH)
+    }
+
     async fn run(&mut self) -> Result<u64, DutyError> {
-        let mut handed_out = 0;
-        loop {
-            let some = self.batch().await?;
-            handed_out += some;
-            if some < BATCH {
-                return Ok(handed_out);
-            }
-        }
+        self.batch().await
     }
 }

@@ -9,16 +9,13 @@ use patchbay_core::{
     job::Queue,
     store::jobs::Due,
 };
-use tokio::time::timeout;
 
-use super::{Duty, DutyError};
+use super::{Duty, DutyError, hinting};
 use crate::SchedulerDeps;
 
 /// Schedules in one transaction: large enough that its commit costs each of them little,
 /// small enough that their rows are held for milliseconds.
 const BATCH: u64 = 500;
-/// Hints are worth no more waiting than this: the top-up finds the rows.
-const HINTING: Duration = Duration::from_millis(500);
 
 pub(super) struct Schedules {
     deps: SchedulerDeps,
@@ -66,11 +63,7 @@ impl Duty for Schedules {
     async fn run(&mut self) -> Result<u64, DutyError> {
         let ticked = self.deps.store.tick_schedules(BATCH).await?;
         if !ticked.jobs.is_empty() {
-            match timeout(HINTING, self.tell(ticked.jobs)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(away)) => tracing::debug!(%away, "hints and signals not sent"),
-                Err(_) => tracing::debug!("the hint carrier is slow; the top-up will do it"),
-            }
+            hinting::send(self.tell(ticked.jobs)).await;
         }
         Ok(ticked.schedules)
     }

@@ -18,3 +18,53 @@ pub fn due_ahead(
     let share = 800 + i32::try_from(connection.0.as_u128() % 101).unwrap_or(0);
     Some(now + life / 1_000 * share)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use patchbay_core::clock::SystemClock;
+
+    use super::*;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn ids(count: usize) -> Vec<ConnectionId> {
+        (0..count)
+            .map(|_| ConnectionId::new(&SystemClock))
+            .collect()
+    }
+
+    #[test]
+    fn a_grant_is_refreshed_in_the_last_fifth_to_tenth_of_its_life() {
+        for life in [
+            TimeDelta::seconds(1),
+            TimeDelta::minutes(30),
+            TimeDelta::days(30),
+        ] {
+            for id in ids(500) {
+                let due = due_ahead(id, NOW, Some(NOW + life)).unwrap() - NOW;
+                assert!(due >= life * 8 / 10, "{due} of {life}");
+                assert!(due <= life * 9 / 10, "{due} of {life}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_granted_at_one_time_is_not_refreshed_at_one_time() {
+        let end = Some(NOW + TimeDelta::hours(1));
+        let ids = ids(1_000);
+        let due: BTreeSet<_> = ids.iter().map(|id| due_ahead(*id, NOW, end)).collect();
+        // 101 places; a thousand random ones leave out but a few.
+        assert!(due.len() > 80, "{}", due.len());
+        assert_eq!(due_ahead(ids[0], NOW, end), due_ahead(ids[0], NOW, end));
+    }
+
+    #[test]
+    fn without_an_end_nothing_is_due_and_what_has_ended_is_due_now() {
+        let id = ids(1)[0];
+        assert_eq!(due_ahead(id, NOW, None), None);
+        let ended = Some(NOW - TimeDelta::hours(1));
+        assert_eq!(due_ahead(id, NOW, ended), Some(NOW));
+    }
+}
