@@ -1,5 +1,8 @@
 //! The whole flow with the stand-ins.
 
+mod dropped;
+mod sent_once;
+
 use axum::http::Method;
 use patchbay_core::connection::ConnectionStatus;
 use patchbay_sandbox::oauth::Answer;

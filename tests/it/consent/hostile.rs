@@ -1,6 +1,9 @@
 //! A token server that answers what a test tells it to, and remembers what it was sent.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -16,7 +19,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[derive(Clone)]
 struct Script {
-    answer: Arc<Mutex<Answer>>,
+    /// One for each call; the last stays.
+    answers: Arc<Mutex<VecDeque<Answer>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -61,11 +65,21 @@ pub struct Hostile {
 
 impl Hostile {
     pub async fn answering(answer: Answer) -> Self {
+        Self::answering_in_turn([answer]).await
+    }
+
+    /// The first call gets the first answer, and so on; the last is for all that come after.
+    pub async fn answering_in_turn(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(listener, answers)
+    }
+
+    /// The same at an address of the test's own.
+    pub fn at(listener: TcpListener, answers: impl IntoIterator<Item = Answer>) -> Self {
         let script = Script {
-            answer: Arc::new(Mutex::new(answer)),
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
             asked: Arc::default(),
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new()
             .route(
@@ -90,7 +104,7 @@ impl Hostile {
 
     /// From now on the token endpoint answers this.
     pub fn answer(&self, answer: Answer) {
-        *self.script.answer.lock().unwrap() = answer;
+        *self.script.answers.lock().unwrap() = [answer].into();
     }
 
     /// Bodies that the token endpoint was sent.
@@ -105,7 +119,13 @@ async fn token(State(script): State<Script>, request: Request) -> Response {
         .unwrap();
     let text = String::from_utf8(body.to_vec()).unwrap();
     script.asked.lock().unwrap().push(text);
-    let answer = script.answer.lock().unwrap().clone();
+    let answer = {
+        let mut answers = script.answers.lock().unwrap();
+        match answers.len() {
+            1 => answers[0].clone(),
+            _ => answers.pop_front().expect("an answer for each call"),
+        }
+    };
     let mut headers = HeaderMap::new();
     headers.insert("content-type", answer.content_type.parse().unwrap());
     if let Some(location) = answer.location {

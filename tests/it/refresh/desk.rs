@@ -1,7 +1,7 @@
 //! A connection by consent, without the browser: the stand-in gives the code, the provider's
 //! code exchanges it, the store keeps what came.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use patchbay_core::{
     entities::credential,
@@ -145,6 +145,23 @@ pub async fn renew(
 pub fn only(desk: &Desk, fault: Fault) {
     desk.sandbox.faults.clear();
     desk.sandbox.faults.add(fault).unwrap();
+}
+
+/// Waits until this is so.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Waits until the provider has been asked for a refresh.
+pub async fn until_asked(desk: &Desk) {
+    let books = &desk.sandbox.square.oauth;
+    until("a refresh is asked for", || books.refresh_calls() > 0).await;
 }
 
 /// A count of the process's refreshes by name.

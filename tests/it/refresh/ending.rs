@@ -3,17 +3,25 @@
 use patchbay_core::{
     connection::ConnectionStatus,
     events::EventKind,
+    ids::CredentialId,
     job::{JobKind, JobState, Queue},
-    store::credentials::TokenStatus,
+    store::{
+        connections::{Inserted, NewConnection, TestedAccount},
+        credentials::{GrantFacts, NewCredential, TokenStatus},
+    },
 };
 use patchbay_providers::PullMode;
-use patchbay_sandbox::oauth::Kind;
+use patchbay_sandbox::{
+    faults::{Effect, Fault},
+    oauth::Kind,
+    square::{DEFAULT_MERCHANT, oauth::CLIENT_ID},
+};
 use patchbay_worker::{JobRun, jobs, refresh::RefreshError};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
 use super::{
-    desk::{consented, counted, credential, grant, renew},
+    desk::{consented, counted, credential, grant, only, renew, until_asked},
     on_both_databases,
 };
 use crate::sync::desk::Desk;
@@ -23,6 +31,9 @@ on_both_databases!(
     a_late_refusal_of_an_old_grant_parks_nothing,
     a_disconnect_revokes_the_grant_at_the_provider,
     a_grant_of_an_account_that_is_connected_again_is_not_revoked,
+    another_orgs_grant_to_the_same_client_keeps_it_from_being_revoked,
+    another_orgs_grant_to_another_client_does_not,
+    what_came_after_a_disconnect_is_ended_at_the_provider,
     what_was_withdrawn_leaves_a_tombstone_and_parks_its_work,
 );
 
@@ -47,6 +58,7 @@ async fn a_grant_taken_back_at_the_provider_expires_the_connection_and_parks_its
     desk.settle(&run, &outcome).await;
     assert_eq!(desk.state(run.job.id).await, JobState::Parked);
     assert_eq!(desk.status().await, ConnectionStatus::Expired);
+    assert_eq!(counted(&desk.ctx, "refused"), 1);
     let now = desk.ctx.clock.now();
     let refused = credential(&desk).await;
     assert_eq!(TokenStatus::of(&refused, now), TokenStatus::Expired);
@@ -157,6 +169,84 @@ async fn a_grant_of_an_account_that_is_connected_again_is_not_revoked(desk: Desk
             .iter()
             .all(|grant| grant.ended.is_none())
     );
+}
+
+/// Another org has connected the same account, by a grant to this client.
+async fn neighbour(desk: &Desk, client: &str) {
+    let store = &desk.ctx.store;
+    let tx = store.begin().await.unwrap();
+    let org = store.create_org(&tx, "Next door", "test").await.unwrap().id;
+    let new = NewConnection {
+        org,
+        provider: "square".into(),
+        name: "Till".into(),
+        config: json!({}),
+        exclusive: true,
+        created_by: "test".into(),
+    };
+    let Inserted::New(row) = store.insert_connection(&tx, new).await.unwrap() else {
+        panic!("the first of its org");
+    };
+    let new = NewCredential {
+        id: CredentialId::new(store.clock()),
+        sealed: b"nobody opens it here".to_vec(),
+        mask: json!({}),
+        expires_at: None,
+        created_by: "test".into(),
+        grant: Some(GrantFacts {
+            client_id: client.into(),
+            scopes: None,
+            refreshable: true,
+            refresh_expires_at: None,
+            refresh_due_at: None,
+        }),
+    };
+    store
+        .replace_credential(&tx, org, row.id, new)
+        .await
+        .unwrap();
+    let account = TestedAccount {
+        key: DEFAULT_MERCHANT.into(),
+        name: "Merchant".into(),
+    };
+    store
+        .activate_connection(&tx, &row, json!({}), &account, "test")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn another_orgs_grant_to_the_same_client_keeps_it_from_being_revoked(desk: Desk) {
+    let desk = consented(desk, 3_600).await;
+    neighbour(&desk, CLIENT_ID).await;
+    disconnect(&desk).await;
+    assert_eq!(run_revocation(&desk).await["revoked"], json!(false));
+    assert!(desk.sandbox.square.oauth.grants()[0].ended.is_none());
+}
+
+async fn another_orgs_grant_to_another_client_does_not(desk: Desk) {
+    let desk = consented(desk, 3_600).await;
+    neighbour(&desk, "sq0idp-its-own-app").await;
+    disconnect(&desk).await;
+    assert_eq!(run_revocation(&desk).await["revoked"], json!(true));
+    assert!(desk.sandbox.square.oauth.grants()[0].ended.is_some());
+}
+
+/// The revocation's job is not run here: what it holds is the token before.
+async fn what_came_after_a_disconnect_is_ended_at_the_provider(desk: Desk) {
+    let desk = consented(desk, 30).await;
+    let seen = credential(&desk).await;
+    let slow = Effect::LateAnswer { ms: 2_000 };
+    only(&desk, Fault::at("POST /square/oauth2/token", slow));
+    let meanwhile = async {
+        until_asked(&desk).await;
+        disconnect(&desk).await;
+    };
+    let (outcome, ()) = tokio::join!(renew(&desk, &desk.ctx, &seen), meanwhile);
+    assert_eq!(outcome, Err(RefreshError::Gone));
+    let counts = ["renewed", "uncommitted"].map(|name| counted(&desk.ctx, name));
+    assert_eq!(counts, [0, 1]);
+    assert!(desk.sandbox.square.oauth.grants()[0].ended.is_some());
 }
 
 async fn what_was_withdrawn_leaves_a_tombstone_and_parks_its_work(desk: Desk) {

@@ -1,5 +1,7 @@
 //! What is no refusal never ends a connection.
 
+use std::sync::Arc;
+
 use patchbay_core::{connection::ConnectionStatus, job::JobState};
 use patchbay_providers::PullMode;
 use patchbay_sandbox::faults::{Effect, Fault};
@@ -16,6 +18,7 @@ on_both_databases!(
     an_answer_lost_on_the_wire_is_counted_and_asked_for_again,
     an_answer_that_is_no_token_breaks_nothing,
     a_token_that_still_works_is_used_while_it_cannot_be_renewed,
+    a_worker_without_the_client_is_set_up_wrongly_and_breaks_nothing,
 );
 
 const TOKEN: &str = "POST /square/oauth2/token";
@@ -102,4 +105,18 @@ async fn a_token_that_still_works_is_used_while_it_cannot_be_renewed(desk: Desk)
     outcome.unwrap();
     assert_eq!(desk.state(run.job.id).await, JobState::Succeeded);
     assert_eq!(credential(&desk).await.version, 1);
+}
+
+async fn a_worker_without_the_client_is_set_up_wrongly_and_breaks_nothing(desk: Desk) {
+    let mut desk = consented(desk, 30).await;
+    let seen = credential(&desk).await;
+    desk.ctx.clients = Arc::default();
+    let outcome = renew(&desk, &desk.ctx, &seen).await;
+    assert!(
+        matches!(outcome, Err(RefreshError::Later { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(counted(&desk.ctx, "misconfigured"), 1);
+    assert_eq!(desk.sandbox.square.oauth.refresh_calls(), 0);
+    assert_eq!(desk.status().await, ConnectionStatus::Active);
 }

@@ -3,7 +3,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, SqlErr, sea_query::LockType,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, SqlErr, sea_query::LockType,
 };
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ mod working;
 use super::{Store, StoreError, events::NewEvent};
 use crate::{
     connection::{ConnectionStatus, Health},
-    entities::connection,
+    entities::{connection, credential},
     events::EventKind,
     ids::{ConnectionId, OrgId},
 };
@@ -158,7 +158,9 @@ impl Store {
             .await?)
     }
 
-    /// Whether any org has this account of a provider connected.
+    /// Whether any org has this account of a provider connected by a grant to this OAuth
+    /// client that still lives. Connected by another client, or by a secret, it is not touched
+    /// by what becomes of this one's grants.
     ///
     /// # Errors
     /// The database.
@@ -166,14 +168,25 @@ impl Store {
         &self,
         provider: &str,
         account_key: &str,
+        client_id: &str,
     ) -> Result<bool, StoreError> {
+        let granted = credential::Entity::find()
+            .select_only()
+            .column(credential::Column::ConnectionId)
+            .filter(credential::Column::ClientId.eq(client_id))
+            .filter(credential::Column::RevokedAt.is_null())
+            .filter(credential::Column::RefusedAt.is_null())
+            .into_query();
+        let connected = [
+            ConnectionStatus::Active,
+            ConnectionStatus::Error,
+            ConnectionStatus::Disabled,
+        ];
         Ok(connection::Entity::find()
             .filter(connection::Column::Provider.eq(provider))
             .filter(connection::Column::AccountKey.eq(account_key))
-            .filter(
-                connection::Column::Status
-                    .is_in([ConnectionStatus::Active, ConnectionStatus::Disabled]),
-            )
+            .filter(connection::Column::Status.is_in(connected))
+            .filter(connection::Column::Id.in_subquery(granted))
             .one(self.db())
             .await?
             .is_some())

@@ -52,7 +52,7 @@ pub async fn run(run: Run) -> Result<Outcome> {
     let mut started_again = 0;
     for round in 0..run.number(4, 2) {
         stage.run_for(Duration::from_secs(3)).await?;
-        let (from, before) = (Instant::now(), refused(&stage));
+        let (from, before) = (Instant::now(), in_vain(&stage));
         let ballast = folder.path().join("ballast");
         let filled = std::fs::write(&ballast, vec![0_u8; Disk::BYTES]);
         let is_full = filled.is_err_and(|error| error.kind() == ErrorKind::StorageFull);
@@ -66,12 +66,12 @@ pub async fn run(run: Run) -> Result<Outcome> {
             stage.postgres.restart().await?;
             started_again += 1;
         }
-        let refused = refused(&stage) - before;
+        let in_vain = in_vain(&stage) - before;
         outcome.note(format!(
-            "full: {is_full}; {refused} requests refused meanwhile"
+            "full: {is_full}; {in_vain} requests in vain meanwhile"
         ));
         // A disk that nobody noticed was not full.
-        outcome.injections += usize::from(is_full && refused > 0);
+        outcome.injections += usize::from(is_full && in_vain > 0);
         back(&mut stage, &mut outcome, from, &mut away).await?;
     }
     outcome.note(format!(
@@ -82,8 +82,10 @@ pub async fn run(run: Run) -> Result<Outcome> {
     outcome
 }
 
-fn refused(stage: &Stage) -> usize {
-    stage.client.log().refused.len()
+/// Requests that were refused or not answered.
+fn in_vain(stage: &Stage) -> usize {
+    let log = stage.client.log();
+    log.refused.len() + log.unanswered
 }
 
 /// The log of changes goes to that disk, too, before any process of ours runs.

@@ -30,14 +30,19 @@ pub enum TokenError {
     /// grant itself is not judged (`invalid_client`, a blocked address, no secret).
     #[error("{0}")]
     Misconfigured(ProviderError),
-    /// Nothing was sent, or it was refused for now (429, 500, 503, no connection): safe
-    /// to repeat.
+    /// Nothing was sent, or it was refused for now (429, 500, 503, no connection): a refresh
+    /// may be repeated.
     #[error("{error}")]
     Later {
         /// What happened.
         error: ProviderError,
         /// The pause the provider asked for.
         after: Option<Duration>,
+        /// Certainly nothing came of it: it did not go out, or was turned away before any work
+        /// (429, RFC 6585 section 4). What works once may then be sent once more. No other
+        /// status says that: a 500 or 503 may come after the code was used up (RFC 9110
+        /// sections 15.6.1 and 15.6.4 promise nothing).
+        untouched: bool,
     },
     /// Sent, and no usable answer (a time-out, a broken connection, a gateway's 502 or
     /// 504, a malformed answer): the provider may have used the code, or replaced the
@@ -97,17 +102,21 @@ impl From<OutboundError> for TokenError {
             | OutboundError::TooLarge { .. }
             | OutboundError::Dns { .. }
             | OutboundError::Paused { .. }
+            | OutboundError::Paced { .. }
             | OutboundError::Connect { .. }
             | OutboundError::Tls { .. }
             | OutboundError::Broken { .. } => false,
         };
         let error = ProviderError::from(error);
-            | OutboundError::Paced { .. }
         match (is_ours, is_unsent) {
             (true, _) => Self::Misconfigured(error),
             (false, true) => {
                 let after = error.retry_after;
-                Self::Later { error, after }
+                Self::Later {
+                    error,
+                    after,
+                    untouched: true,
+                }
             }
             (false, false) => Self::Unknown(error),
         }
@@ -223,7 +232,11 @@ fn refusal(
         Verdict::Later => {
             let mut error = make(FailureKind::RateLimited, IT_GOES_ON.into());
             error.retry_after = after;
-            TokenError::Later { error, after }
+            TokenError::Later {
+                error,
+                after,
+                untouched: false,
+            }
         }
     }
 }
@@ -291,7 +304,11 @@ fn later(
     let words = format!("{} answered with {status}.", place.label);
     let mut error = ProviderError::new(kind, words, IT_GOES_ON);
     error.retry_after = after;
-    TokenError::Later { error, after }
+    TokenError::Later {
+        error,
+        after,
+        untouched: status == 429,
+    }
 }
 
 fn down(words: String) -> ProviderError {

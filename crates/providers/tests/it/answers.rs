@@ -206,9 +206,14 @@ async fn an_asked_pause_is_passed_on() {
     let answer = json_answer(429, "{}").replacen("\r\n", "\r\nretry-after: 17\r\n", 1);
     let server = TokenServer::saying("etsy", Some(answer)).await;
     match server.refresh().await {
-        Err(TokenError::Later { after, error }) => {
+        Err(TokenError::Later {
+            after,
+            error,
+            untouched,
+        }) => {
             assert_eq!(after, Some(Duration::from_secs(17)));
             assert_eq!(error.kind, FailureKind::RateLimited);
+            assert!(untouched, "turned away before any work");
         }
         other => panic!("{other:?}"),
     }

@@ -41,7 +41,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     let connected_again = match &args.account_key {
         Some(account) => {
             ctx.store
-                .account_is_connected(&args.provider, account)
+                .account_is_connected(&args.provider, account, &args.client_id)
                 .await?
         }
         None => false,
@@ -110,7 +110,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         Err(TokenError::Later { error, .. }) if error.paused => {
             Err(error.into_job_error(ctx.clock.now(), None))
         }
-        Err(TokenError::Later { error, after }) => Err(JobError {
+        Err(TokenError::Later { error, after, .. }) => Err(JobError {
             next: Next::Retry { after },
             failure: run.log.scrub_failure(error.failure()),
         }),

@@ -11,13 +11,15 @@ pub struct RefreshCounts {
     pub(crate) joined: Count,
     /// The provider refused the grant for good.
     pub(crate) refused: Count,
-    /// A refusal of a version that was no longer in force.
+    /// A refusal that came when another had taken over, or of a version no longer in force.
     pub(crate) refused_late: Count,
     /// The provider could not or would not now: 429, 5xx, no connection.
     pub(crate) postponed: Count,
     /// Sent, and no usable answer came: the provider may have rotated the token.
     pub(crate) unanswered: Count,
-    /// Answered, and the answer could not be committed: what was rotated is lost.
+    /// Answered, and the answer not committed: another had taken over, the credential was
+    /// replaced or the connection ended meanwhile, or the database was away. What was rotated
+    /// is lost.
     pub(crate) uncommitted: Count,
     /// A holder before had sent its request and never told an end (its process died).
     pub(crate) interrupted: Count,

@@ -1,21 +1,19 @@
 //! One flight: takes the lease or waits for who has it, asks the provider, commits.
 
+mod refused;
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use patchbay_core::{
-    connection::ConnectionStatus,
     entities::credential,
-    events::EventKind,
     failure::{Failure, FailureKind},
-    hints::Signal,
     ids::{ConnectionId, CredentialId, OrgId},
     outbound::Limits,
     secret::SecretFields,
     store::{
         StoreError,
         credentials::refresh::{RefreshLease, RefreshTurn, Refreshed},
-        events::NewEvent,
     },
 };
 use patchbay_providers::{
@@ -27,6 +25,7 @@ use uuid::Uuid;
 
 use super::{
     Fresh, Outcome, RefreshCounts, RefreshError, due_ahead, open, present, scopes::ChangedScopes,
+    take_back,
 };
 use crate::{context::Context, jobs::opening::vault_error};
 
@@ -54,6 +53,8 @@ pub(super) struct Subject {
     pub(super) version: i64,
 }
 
+/// Flies until there is an end to tell. One that was held up past its lease, so that its answer
+/// counts no more, looks again: another has taken over, and it waits for what that brings.
 pub(super) async fn fly(ctx: Context, subject: Subject, counts: Arc<RefreshCounts>) -> Outcome {
     let lease = RefreshLease {
         credential: subject.credential,
@@ -81,11 +82,16 @@ pub(super) async fn fly(ctx: Context, subject: Subject, counts: Arc<RefreshCount
                     lease,
                     counts: &counts,
                 };
-                return turn.refresh(&row).await;
+                if let Some(fresh) = turn.refresh(&row).await? {
+                    return Ok(fresh);
+                }
             }
         }
     }
 }
+
+/// What a turn brought. `None`: it was over before its answer came, and nothing was written.
+type Turned = Result<Option<Fresh>, RefreshError>;
 
 struct Turn<'a> {
     ctx: &'a Context,
@@ -95,26 +101,26 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    async fn refresh(&self, row: &credential::Model) -> Outcome {
+    async fn refresh(&self, row: &credential::Model) -> Turned {
         let before = match open(self.ctx, row).await {
             Ok(before) => before,
-            Err(error) => return self.put_off(row, error).await,
+            Err(error) => return Err(self.put_off(row, error).await),
         };
         if before.secret.get("refresh_token").is_none() {
             return self.cannot_be_renewed(row).await;
         }
         let granted = match self.ask(row, &before.secret).await {
             Ok(granted) => granted,
-            Err(Asked::Impossible(error)) => return self.put_off(row, error).await,
+            Err(Asked::Impossible(error)) => return Err(self.put_off(row, error).await),
             Err(Asked::Token(error)) => return self.no_grant(row, error).await,
         };
         self.keep(row, before.secret, granted).await
     }
 
     /// Without a refresh token a grant ends when its access token does.
-    async fn cannot_be_renewed(&self, row: &credential::Model) -> Outcome {
+    async fn cannot_be_renewed(&self, row: &credential::Model) -> Turned {
         if row.expires_at.is_none_or(|end| end > self.ctx.clock.now()) {
-            return self.put_off(row, RefreshError::NotRefreshable).await;
+            return Err(self.put_off(row, RefreshError::NotRefreshable).await);
         }
         let ended = ProviderError::new(
             FailureKind::Auth,
@@ -191,7 +197,7 @@ impl Turn<'_> {
         row: &credential::Model,
         mut secret: SecretFields,
         granted: Grant,
-    ) -> Outcome {
+    ) -> Turned {
         // A provider that does not rotate answers without a refresh token: the old one stays.
         secret.0.extend(granted.fields.0.clone());
         let mut tries = 0;
@@ -199,11 +205,11 @@ impl Turn<'_> {
             match self.commit(row, &secret, &granted).await {
                 Ok(Some(version)) => {
                     self.counts.renewed.add(1);
-                    return Ok(Fresh {
+                    return Ok(Some(Fresh {
                         version,
                         secret,
                         expires_at: granted.expires_at,
-                    });
+                    }));
                 }
                 Ok(None) => {
                     self.counts.uncommitted.add(1);
@@ -213,10 +219,11 @@ impl Turn<'_> {
                     );
                     let present =
                         present(self.ctx, self.subject.org, self.subject.connection).await;
-                    if present == Err(RefreshError::Gone) {
-                        self.take_back(row, &secret).await;
+                    if present != Err(RefreshError::Gone) {
+                        return Ok(None);
                     }
-                    return present;
+                    self.take_back(row, &secret).await;
+                    return Err(RefreshError::Gone);
                 }
                 Err(error) => {
                     tries += 1;
@@ -236,16 +243,22 @@ impl Turn<'_> {
     }
 
     /// The connection was disconnected while the provider answered: what it gave last is not
-    /// what the revocation's job holds. Once, best effort: the grant ends with the other too
-    /// at providers where one revocation ends all.
+    /// what the revocation's job holds. The grant ends with the other too at providers where
+    /// one revocation ends all.
     async fn take_back(&self, row: &credential::Model, secret: &SecretFields) {
         let Ok((place, client)) = self.place(row).await else {
             return;
         };
+        let (ctx, subject) = (self.ctx, self.subject);
+        let connection = ctx
+            .store
+            .connection(ctx.store.db(), subject.org, subject.connection)
+            .await;
+        let Ok(account) = connection.map(|row| row?.account_key) else {
+            return;
+        };
         let call = self.call(&place, &client, true);
-        if let Err(error) = oauth::revoke(&call, secret).await {
-            tracing::warn!(error = %error.error(), "a token that came too late was not revoked");
-        }
+        take_back(&ctx.store, &call, account.as_deref(), secret).await;
     }
 
     async fn commit(
@@ -292,105 +305,43 @@ impl Turn<'_> {
         Ok(version)
     }
 
-    async fn no_grant(&self, row: &credential::Model, error: TokenError) -> Outcome {
-        match error {
-            TokenError::Refused(error) => self.refused(row, error).await,
+    async fn no_grant(&self, row: &credential::Model, error: TokenError) -> Turned {
+        let why = match error {
+            TokenError::Refused(error) => return self.refused(row, error).await,
             TokenError::Misconfigured(error) => {
                 self.counts.misconfigured.add(1);
-                self.put_off(row, later(error, Some(MISCONFIGURED))).await
+                later(error, Some(MISCONFIGURED))
             }
-            TokenError::Later { error, after } => {
+            TokenError::Later { error, after, .. } => {
                 self.counts.postponed.add(1);
                 if error.paused {
-                    return self.held_back(error).await;
+                    return Err(self.held_back(error).await);
                 }
-                self.put_off(row, later(error, after)).await
+                later(error, after)
             }
             TokenError::Unknown(error) => {
                 self.counts.unanswered.add(1);
-                self.put_off(row, later(error, None)).await
+                later(error, None)
             }
-        }
+        };
+        Err(self.put_off(row, why).await)
     }
 
     /// Ends the lease; somebody tries again later.
-    async fn put_off(&self, row: &credential::Model, error: RefreshError) -> Outcome {
+    async fn put_off(&self, row: &credential::Model, error: RefreshError) -> RefreshError {
         let put_off = (self.ctx.store).postpone_refresh(self.lease, row.refresh_failures);
         tell_if_kept(put_off.await);
-        Err(error)
+        error
     }
 
     /// The same where nothing was sent: it says nothing of the grant.
-    async fn held_back(&self, error: ProviderError) -> Outcome {
+    async fn held_back(&self, error: ProviderError) -> RefreshError {
         let now = self.ctx.clock.now();
         let pause = error.retry_after.unwrap_or_default();
         let until = now + TimeDelta::from_std(pause).unwrap_or_default();
         let held_back = self.ctx.store.hold_refresh(self.lease, until);
         tell_if_kept(held_back.await);
-        Err(RefreshError::Held(error.into_job_error(now, None)))
-    }
-
-    /// A definitive refusal. Of the version in force it ends the connection's consent and
-    /// parks its work; of an older one it says nothing.
-    async fn refused(&self, row: &credential::Model, error: ProviderError) -> Outcome {
-        let (ctx, subject) = (self.ctx, self.subject);
-        let failure = error.failure();
-        let tx = ctx.store.begin().await.map_err(job)?;
-        let held = ctx
-            .store
-            .lock_connection(&tx, subject.org, subject.connection)
-            .await
-            .map_err(job)?;
-        let in_force = ctx
-            .store
-            .refuse_grant(&tx, row.id, row.version)
-            .await
-            .map_err(job)?;
-        let (Some(held), true) = (held, in_force) else {
-            tx.rollback()
-                .await
-                .map_err(|error| job(StoreError::from(error)))?;
-            self.counts.refused_late.add(1);
-            return present(ctx, subject.org, subject.connection).await;
-        };
-        if matches!(
-            held.status,
-            ConnectionStatus::Active | ConnectionStatus::Error | ConnectionStatus::Pending
-        ) {
-            ctx.store
-                .note_failure(&tx, &held, &failure, Some(ConnectionStatus::Expired))
-                .await
-                .map_err(job)?;
-        }
-        let parked = ctx
-            .store
-            .jobs()
-            .park_queued(&tx, held.id)
-            .await
-            .map_err(job)?;
-        let event = NewEvent::new(
-            held.org_id,
-            EventKind::ConnectionCredentialRefused,
-            "system",
-        )
-        .connection(held.id)
-        .data(json!({ "failure": failure, "parked_jobs": parked.len() }));
-        ctx.store.record_event(&tx, event).await.map_err(job)?;
-        tx.commit()
-            .await
-            .map_err(|error| job(StoreError::from(error)))?;
-        self.counts.refused.add(1);
-        let signal = Signal::Connection {
-            org: held.org_id,
-            connection: held.id,
-        };
-        if let Err(away) = ctx.hints.signal(signal).await {
-            tracing::debug!(%away, connection = %held.id, "signal not sent");
-        }
-        Err(RefreshError::Refused {
-            failure,
-            version: row.version,
-        })
+        RefreshError::Held(error.into_job_error(now, None))
     }
 }
 

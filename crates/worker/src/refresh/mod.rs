@@ -10,6 +10,7 @@ mod ahead;
 mod counts;
 mod flight;
 mod scopes;
+mod too_late;
 
 use std::{
     collections::HashMap,
@@ -33,6 +34,7 @@ use patchbay_core::{
 
 pub use ahead::due_ahead;
 pub use counts::RefreshCounts;
+pub(crate) use too_late::take_back;
 
 use crate::{context::Context, jobs::opening::vault_error};
 

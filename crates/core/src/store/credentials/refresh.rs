@@ -219,8 +219,23 @@ impl Store {
         self.under_lease(self.db(), lease, change).await
     }
 
-    /// The provider has refused this version for good. False: it is not in force any more,
-    /// so that the refusal says nothing of the present one. The caller holds the connection.
+    /// The provider has refused to refresh this version for good. False: another has taken
+    /// over or the credential was replaced, so that the refusal says nothing of what comes;
+    /// nothing was written. The caller holds the connection.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn refuse_refresh(
+        &self,
+        tx: &DatabaseTransaction,
+        lease: RefreshLease,
+    ) -> Result<bool, StoreError> {
+        self.under_lease(tx, lease, self.refused()).await
+    }
+
+    /// The provider has refused this version for good where it was used, by one who refreshes
+    /// nothing. False: it is not in force any more, so that the refusal says nothing of the
+    /// present one. The caller holds the connection.
     ///
     /// # Errors
     /// The database.
@@ -230,13 +245,8 @@ impl Store {
         credential: CredentialId,
         version: i64,
     ) -> Result<bool, StoreError> {
-        let change = credential::ActiveModel {
-            refused_at: Set(Some(self.clock().now())),
-            refresh_due_at: Set(None),
-            ..ended()
-        };
         let done = credential::Entity::update_many()
-            .set(change)
+            .set(self.refused())
             .filter(credential::Column::Id.eq(credential))
             .filter(credential::Column::Version.eq(version))
             .filter(credential::Column::RevokedAt.is_null())
@@ -300,6 +310,14 @@ impl Store {
                 version,
             });
         Ok(due.collect())
+    }
+
+    fn refused(&self) -> credential::ActiveModel {
+        credential::ActiveModel {
+            refused_at: Set(Some(self.clock().now())),
+            refresh_due_at: Set(None),
+            ..ended()
+        }
     }
 
     async fn under_lease(

@@ -30,11 +30,11 @@ const TRIES: usize = 5;
 
 pub(super) async fn adopt(
     exchange: &Exchange<'_>,
-    grant: Grant,
+    grant: &Grant,
     account: &Account,
 ) -> Result<Value, Lost> {
     for _ in 0..TRIES {
-        if let Some(result) = attempt(exchange, &grant, account).await? {
+        if let Some(result) = attempt(exchange, grant, account).await? {
             return Ok(result);
         }
     }
@@ -65,6 +65,11 @@ async fn attempt(
                 return Err(Lost::Failed(other_account(exchange, &row, other, account)));
             }
             let row = if row.status == ConnectionStatus::Disconnected {
+                // Who disconnects does not expect an older consent to undo it.
+                if row.disconnected_at > exchange.consent.consumed_at {
+                    tx.rollback().await?;
+                    return Err(Lost::Failed(disconnected_since()));
+                }
                 match ctx.store.bring_back_connection(&tx, &row).await? {
                     Some(row) => row,
                     None => {
@@ -242,6 +247,14 @@ fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<(Shortfall, Stri
     };
     let words = format!("The account did not grant {}{lost}.", refused.join(", "));
     Some((shortfall, words))
+}
+
+fn disconnected_since() -> Failure {
+    Failure::new(
+        FailureKind::Invalid,
+        "the connection was disconnected after this consent was given",
+        "Connect again.",
+    )
 }
 
 fn other_account(

@@ -1,6 +1,7 @@
 //! Exchanges the code of a consent for a grant, asks whose account it opens, and makes it the
-//! credential of that account's connection. A code works once: it is sent once, and a run
-//! that finds it sent before does not send it again.
+//! credential of that account's connection. A code works once: it is sent again only where
+//! certainly nothing came of it (no connection, or a 429), and a run that finds it sent before
+//! does not send it again. What nobody knows the end of ends as "connect again".
 
 mod adopt;
 mod counts;
@@ -28,12 +29,14 @@ use url::Url;
 pub use counts::ConsentCounts;
 
 use super::opening::{self, args, fail, vault_error};
-use crate::{context::Context, run::JobRun};
+use crate::{context::Context, refresh::take_back, run::JobRun};
 
 /// Longest a token endpoint may take.
 const TOKEN_CALL: Duration = Duration::from_secs(30);
 /// Pauses before the code is offered again where the provider took nothing: a person waits.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// Longest that a grant which no connection keeps is taken back for: a person waits.
+const TAKING_BACK: Duration = Duration::from_secs(5);
 /// What to do about nearly everything.
 const AGAIN: &str = "Connect again.";
 
@@ -208,7 +211,14 @@ impl<'a> Exchange<'a> {
             self.run.log.hide(secret);
         }
         let account = self.account(&grant).await?;
-        adopt::adopt(self, grant, &account).await
+        let adopted = adopt::adopt(self, &grant, &account).await;
+        if let Err(Lost::Failed(_)) = &adopted {
+            // No connection keeps it.
+            let mut call = self.call();
+            call.limits.total = TAKING_BACK;
+            take_back(&self.ctx.store, &call, Some(&account.key), &grant.fields).await;
+        }
+        adopted
     }
 
     /// The code and the query that came back, which only a worker opens.
@@ -283,19 +293,7 @@ impl<'a> Exchange<'a> {
                 "Report it with the job's id.",
             )
         })?;
-        let call = TokenCall {
-            outbound: &self.ctx.outbound,
-            place: &self.place,
-            client: &self.client,
-            clock: &*self.ctx.clock,
-            trace_context: self.run.job.trace_context.as_deref(),
-            limits: Limits {
-                total: TOKEN_CALL,
-                ..Limits::default()
-            },
-            // A code lives for minutes, and somebody waits.
-            exempt: true,
-        };
+        let call = self.call();
         self.run
             .log
             .info("exchanging the code for a grant", json!({}))
@@ -307,12 +305,9 @@ impl<'a> Exchange<'a> {
                 Ok(grant) => return Ok(grant),
                 Err(error) => error,
             };
-            let pause = match (&error, pauses.next()) {
-                (TokenError::Later { after, .. }, Some(pause)) => {
-                    after.map_or(Some(pause), |asked| (asked <= pause).then_some(pause))
-                }
-                _ => None,
-            };
+            let pause = pauses
+                .next()
+                .filter(|pause| may_be_sent_again(&error, *pause));
             let Some(pause) = pause else {
                 return Err(Lost::Failed(no_grant(error)));
             };
@@ -323,12 +318,31 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// A call of the token endpoint.
+    fn call(&self) -> TokenCall<'_> {
+        TokenCall {
+            outbound: &self.ctx.outbound,
+            place: &self.place,
+            client: &self.client,
+            clock: &*self.ctx.clock,
+            trace_context: self.run.job.trace_context.as_deref(),
+            limits: Limits {
+                total: TOKEN_CALL,
+                ..Limits::default()
+            },
+            // A code lives for minutes, and somebody waits.
+            exempt: true,
+        }
+    }
+
     /// Whose account the grant opens.
     async fn account(&self, grant: &Grant) -> Result<Account, Lost> {
         let session = opening::session(
             self.run,
             self.ctx,
             self.provider,
+            // Of an account that is not known yet: the code is used up, so this cannot wait.
+            &self.consent.id.to_string(),
             self.consent.config.clone(),
             grant.fields.clone(),
         )
@@ -339,8 +353,6 @@ impl<'a> Exchange<'a> {
             .await;
         let tested = tokio::select! {
             tested = self.provider.test(&session) => tested,
-            // Of an account that is not known yet: the code is used up, so this cannot wait.
-            &self.consent.id.to_string(),
             () = self.run.stop.cancelled() => {
                 return Err(Lost::Failed(Failure::new(
                     FailureKind::UnknownOutcome,
@@ -365,15 +377,34 @@ fn failed(error: ProviderError) -> Lost {
     Lost::Failed(error.failure())
 }
 
+/// Whether certainly nothing came of the code, and the provider asked for no longer pause.
+fn may_be_sent_again(error: &TokenError, pause: Duration) -> bool {
+    match error {
+        TokenError::Later {
+            untouched, after, ..
+        } => *untouched && after.is_none_or(|asked| asked <= pause),
+        TokenError::Refused(_) | TokenError::Misconfigured(_) | TokenError::Unknown(_) => false,
+    }
+}
+
 /// Why there is no grant. What the provider may have done with the code is not repeated.
 fn no_grant(error: TokenError) -> Failure {
     match error {
         TokenError::Refused(error) | TokenError::Misconfigured(error) => error.failure(),
-        TokenError::Later { error, .. } => Failure {
+        TokenError::Later {
+            error,
+            untouched: true,
+            ..
+        } => Failure {
             action: "Connect again in a moment.".into(),
             ..error.failure()
         },
-        TokenError::Unknown(error) => Failure {
+        TokenError::Unknown(error)
+        | TokenError::Later {
+            error,
+            untouched: false,
+            ..
+        } => Failure {
             kind: FailureKind::UnknownOutcome,
             message: format!(
                 "the provider's answer to the code was lost or not usable: {}",
