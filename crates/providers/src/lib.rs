@@ -29,7 +29,7 @@ pub use check::Checked;
 pub use effect::{Effect, EffectWatch};
 pub use error::ProviderError;
 pub use manifest::*;
-pub use provider::{Account, Page, Provider, Pull, PullMode, PulledRecord, SyncArgs};
+pub use provider::{Account, Page, Provider, Pull, PullMode, PulledRecord, RangeEnd, SyncArgs};
 pub use registry::{OverrideError, Registry};
 pub use schema::{FieldError, ItemKind, Items, Property, PropertyKind, Schema};
 pub use session::Session;

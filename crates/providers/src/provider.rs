@@ -26,7 +26,7 @@ pub trait Provider: Send + Sync + std::fmt::Debug {
         Vec::new()
     }
 
-    /// Tries the credential and tells whose account it opens. Costs one cheap call.
+    /// Tries the credential and tells whose account it opens. Costs a cheap call or two.
     ///
     /// # Errors
     /// The kind says whether the credential, the request or the provider is at fault.
@@ -144,4 +144,4 @@ pub struct PulledRecord {
 }
 
 pub use crate::error::ProviderError;
-pub use patchbay_core::sync_args::{PullMode, SyncArgs};
+pub use patchbay_core::sync_args::{PullMode, RangeEnd, SyncArgs};

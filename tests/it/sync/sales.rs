@@ -1,6 +1,6 @@
 //! Sales, customers and stock.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use patchbay_core::clock::{Clock, SystemClock};
 use patchbay_providers::PullMode;
 use patchbay_sandbox::square::{DEFAULT_MERCHANT, data::ChangeKind};
@@ -39,14 +39,19 @@ async fn a_late_offline_order_is_found_by_the_next_sync(desk: Desk) {
     assert!(after.iter().any(|sale| sale.external_id == late[0]));
 }
 
+fn range(from: DateTime<Utc>, to: DateTime<Utc>) -> PullMode {
+    PullMode::Range {
+        from: from.into(),
+        to: to.into(),
+    }
+}
+
 async fn a_range_brings_only_what_was_made_within_it(desk: Desk) {
     let desk = desk.connected().await;
     let to = SystemClock.now();
     let from = to - TimeDelta::days(3650);
     let middle = {
-        desk.sync("sales", PullMode::Range { from, to })
-            .await
-            .unwrap();
+        desk.sync("sales", range(from, to)).await.unwrap();
         let mut made: Vec<chrono::DateTime<Utc>> = desk
             .records("sales")
             .await
@@ -69,10 +74,7 @@ async fn a_range_brings_only_what_was_made_within_it(desk: Desk) {
                 >= middle
         })
         .count();
-    let result = desk
-        .sync("sales", PullMode::Range { from: middle, to })
-        .await
-        .unwrap();
+    let result = desk.sync("sales", range(middle, to)).await.unwrap();
     assert_eq!(result["records"], json!(expected));
     let state = desk
         .ctx

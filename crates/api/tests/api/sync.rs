@@ -56,7 +56,7 @@ async fn the_same_request_while_it_waits_is_the_same_job() {
 }
 
 #[tokio::test]
-async fn a_range_is_carried_as_times() {
+async fn a_range_is_carried_as_the_days_or_times_that_were_asked_for() {
     let desk = desk().await;
     let path = format!("/connections/{}/sync", desk.active_connection().await);
     let body =
@@ -65,7 +65,13 @@ async fn a_range_is_carried_as_times() {
     let pull = &jobs(&answer)[0]["args"]["pull"];
     assert_eq!(
         *pull,
-        json!({ "mode": "range", "from": "2024-01-01T00:00:00Z", "to": "2024-02-01T00:00:00Z" })
+        json!({ "mode": "range", "from": "2024-01-01", "to": "2024-01-31" })
+    );
+    let body = json!({ "streams": ["sales"], "mode": "range", "from": "2024-01-01T00:00:00+01:00", "to": "2024-01-31" });
+    let answer = desk.post(&path, body).await.expect(202);
+    assert_eq!(
+        jobs(&answer)[0]["args"]["pull"],
+        json!({ "mode": "range", "from": "2023-12-31T23:00:00Z", "to": "2024-01-31" })
     );
 }
 

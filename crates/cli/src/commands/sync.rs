@@ -18,7 +18,7 @@ use crate::{
 Examples:
   patchbay sync square --follow                              every stream, what changed since the last sync
   patchbay sync square --stream sales --preset last-7-days --follow
-  patchbay sync square --stream sales --mode range --from 2026-01-01 --to 2026-02-01
+  patchbay sync square --stream sales --mode range --from 2026-01-01 --to 2026-01-31
   patchbay sync square --stream catalog --mode full --follow  everything again
 
 Without --follow it prints the jobs and ends; the work goes on in Patchbay.
@@ -32,10 +32,10 @@ pub struct Arguments {
     /// How much to pull [default: incremental; range where --from, --to or --preset is given]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
-    /// Start of the range: a date (its beginning, UTC), or a time as RFC 3339
+    /// Start of the range: a date (its beginning where each location is), or a time as RFC 3339
     #[arg(long, value_name = "TIME", conflicts_with = "preset")]
     from: Option<String>,
-    /// End of the range: a date (its end, UTC), or a time, exclusive [default: now]
+    /// End of the range: a date (its end where each location is), or a time, exclusive [default: now]
     #[arg(long, value_name = "TIME", conflicts_with = "preset")]
     to: Option<String>,
     /// A range that ends now

@@ -15,12 +15,14 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, TimeZone, Utc, offset::LocalResult};
-use chrono_tz::{GapInfo, Tz};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono_tz::Tz;
 use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
+
+use crate::local_time::moment;
 
 /// A pattern and the place whose clocks it means.
 #[derive(Debug, Clone)]
@@ -101,22 +103,12 @@ impl CronTimes {
         let mut local = local.naive_local();
         for _ in 0..STEPS {
             local = self.cron.find_next_occurrence(&local, false).ok()?;
-            let moment = self.moment(local)?;
+            let moment = moment(self.zone, local)?;
             if moment > after {
                 return Some(moment);
             }
         }
         None
-    }
-
-    /// When a local time is: the first of two, or the end of the gap that it falls into.
-    fn moment(&self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
-        match self.zone.from_local_datetime(&local) {
-            LocalResult::Single(moment) | LocalResult::Ambiguous(moment, _) => {
-                Some(moment.to_utc())
-            }
-            LocalResult::None => Some(GapInfo::new(&local, &self.zone)?.end?.to_utc()),
-        }
     }
 }
 

@@ -15,9 +15,9 @@ use crate::{
 /// person's too; `own`: with none of another tick.
 #[must_use]
 pub fn job_of(schedule: &Schedule, at: DateTime<Utc>, own: bool, requested_by: String) -> NewJob {
-    let before = |length| PullMode::Range {
-        from: at - length,
-        to: at,
+    let before = |length: TimeDelta| PullMode::Range {
+        from: (at - length).into(),
+        to: at.into(),
     };
     let (pull, name) = match schedule.pull {
         SchedulePull::Incremental => (PullMode::Incremental, "incremental"),

@@ -19,8 +19,8 @@ fn asked(mode: Mode) -> PullMode {
     match mode {
         Mode::Incremental => PullMode::Incremental,
         Mode::Range => PullMode::Range {
-            from: to - TimeDelta::days(3650),
-            to,
+            from: (to - TimeDelta::days(3650)).into(),
+            to: to.into(),
         },
         Mode::Full => PullMode::Full,
     }

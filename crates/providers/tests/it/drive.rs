@@ -161,7 +161,10 @@ async fn what_changes_while_a_run_lists_comes_with_the_next() {
 async fn a_range_is_refused_and_a_foreign_cursor_says_what_to_do() {
     let at = drive().await;
     let now = SystemClock.now();
-    let range = PullMode::Range { from: now, to: now };
+    let range = PullMode::Range {
+        from: now.into(),
+        to: now.into(),
+    };
     let error = at.run("files", range, None).await.expect_err("refused");
     assert_eq!(error.kind, FailureKind::Invalid);
     let foreign = json!({ "feeds": [{ "token": "no-such-place" }] });

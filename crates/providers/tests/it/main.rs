@@ -12,5 +12,6 @@ mod drive;
 mod drive_texts;
 mod faults;
 mod sales;
+mod sales_days;
 mod stand_in;
 mod token_server;

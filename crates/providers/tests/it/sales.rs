@@ -16,6 +16,13 @@ fn sales(run: &Run) -> Vec<Sale> {
         .collect()
 }
 
+fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> PullMode {
+    PullMode::Range {
+        from: from.into(),
+        to: to.into(),
+    }
+}
+
 #[tokio::test]
 async fn the_net_of_all_sales_is_what_the_merchant_earned() {
     let at = StandIn::small().await;
@@ -107,7 +114,7 @@ async fn a_range_takes_its_start_and_leaves_its_end() {
     times.dedup();
     let (from, to) = (times[10], times[30]);
     let ranged = at
-        .run("sales", PullMode::Range { from, to }, None)
+        .run("sales", between(from, to), None)
         .await
         .expect("a range");
     let inside = |sale: &Sale| sale.created_at >= from && sale.created_at < to;
@@ -123,10 +130,7 @@ async fn a_range_takes_its_start_and_leaves_its_end() {
     assert!(ranged.cursor.is_none() && !ranged.complete);
 
     let future = SystemClock.now() + TimeDelta::days(1);
-    let empty = PullMode::Range {
-        from: future,
-        to: future + TimeDelta::days(1),
-    };
+    let empty = between(future, future + TimeDelta::days(1));
     assert!(
         at.run("sales", empty, None)
             .await
@@ -134,7 +138,7 @@ async fn a_range_takes_its_start_and_leaves_its_end() {
             .records
             .is_empty()
     );
-    let nothing = PullMode::Range { from, to: from };
+    let nothing = between(from, from);
     assert!(
         at.run("sales", nothing, None)
             .await

@@ -44,10 +44,12 @@ pub struct SyncRequest {
     /// How much: what changed since the last sync (`incremental`, if not said), a span of time
     /// (`range`), or everything, so that what is gone is marked deleted (`full`).
     mode: Option<SyncMode>,
-    /// Begin of a `range`: RFC 3339, or a date, which means the begin of that day in UTC.
+    /// Begin of a `range`: RFC 3339, or a date, which means the begin of that day in the time
+    /// zone of each of the seller's locations.
     #[schema(max_length = 64)]
     from: Option<String>,
-    /// End of a `range`: RFC 3339 (exclusive), or a date, which means the end of that day in UTC. Now if not said.
+    /// End of a `range`: RFC 3339 (exclusive), or a date, which means the end of that day in the
+    /// time zone of each of the seller's locations. Now if not said.
     #[schema(max_length = 64)]
     to: Option<String>,
     /// A `range` that ends now, instead of `from` and `to`.

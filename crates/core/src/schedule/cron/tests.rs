@@ -1,6 +1,6 @@
 //! Clock changes in both directions and in two places, and properties of every pattern.
 
-use chrono::{TimeDelta, Timelike};
+use chrono::{TimeDelta, TimeZone, Timelike};
 use proptest::prelude::*;
 
 use super::*;

@@ -183,8 +183,8 @@ async fn a_span_ends_at_its_tick(stage: Stage) {
     assert_eq!(
         args.pull,
         PullMode::Range {
-            from: tick - TimeDelta::hours(24),
-            to: tick
+            from: (tick - TimeDelta::hours(24)).into(),
+            to: tick.into()
         }
     );
 }

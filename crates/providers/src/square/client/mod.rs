@@ -35,6 +35,8 @@ pub(super) struct Location {
     pub name: String,
     pub business_name: Option<String>,
     pub merchant_id: String,
+    /// Its name in the IANA database.
+    pub timezone: Option<String>,
 }
 
 impl<'s> Client<'s> {

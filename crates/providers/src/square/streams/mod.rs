@@ -25,23 +25,24 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 pub(super) fn chosen_locations(
     session: &Session,
     all: Vec<Location>,
-) -> Result<Vec<String>, ProviderError> {
-    let all: Vec<String> = all.into_iter().map(|location| location.id).collect();
+) -> Result<Vec<Location>, ProviderError> {
     let chosen = filter(session);
     if chosen.is_empty() {
         return Ok(all);
     }
-    match chosen.iter().find(|id| !all.contains(id)) {
-        Some(unknown) => Err(ProviderError::invalid(
-            format!(
-                "This Square seller has no location `{unknown}`; there are: {}.",
-                all.join(", ")
-            ),
-            "Correct the connection's location_ids.",
-        )
-        .field("/config/location_ids")),
-        None => Ok(chosen),
-    }
+    let find = |id: &String| {
+        let found = all.iter().find(|location| location.id == *id);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<&str> = all.iter().map(|location| location.id.as_str()).collect();
+            let words = format!(
+                "This Square seller has no location `{id}`; there are: {}.",
+                known.join(", ")
+            );
+            ProviderError::invalid(words, "Correct the connection's location_ids.")
+                .field("/config/location_ids")
+        })
+    };
+    chosen.iter().map(find).collect()
 }
 
 /// The locations that config names; empty means all.

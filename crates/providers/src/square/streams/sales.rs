@@ -3,17 +3,25 @@
 //!
 //! Everything and ranges walk by `created_at`, which never changes, so no order can slip
 //! past the walk; changes walk by `updated_at`. The sort field always matches the filter,
-//! as Square demands. Where no end is given, Square ends a walk at the time of its first
+//! as Square demands. A day of a range is a location's own day: locations whose days are
+//! other times are searched apart. Where no end is given, Square ends a walk at the time of its first
 //! request. A till that was offline delivers its orders up to 72 hours late
 //! with their old times, so a run of changes begins that much before the last one; what
 //! has not changed since is recognised by its version.
 
+mod range;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use patchbay_core::local_time::Tz;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::range::Span;
 use super::{
-    super::{client::Client, shape},
+    super::{
+        client::{Client, Location},
+        shape,
+    },
     chosen_locations, read_back, records, rfc3339, stored,
 };
 use crate::{
@@ -57,6 +65,10 @@ struct Group {
     /// Changes since then; left out: every order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<DateTime<Utc>>,
+    /// What a range means at these locations. Positions that were written before a range
+    /// could be of days have none: theirs is of times, which are the same everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    span: Option<Span>,
 }
 
 pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, ProviderError> {
@@ -72,13 +84,12 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     let position = match read_back(&pull.position, "position")? {
         Some(position) => position,
         None => {
-            let locations = chosen_locations(client.session, client.locations().await?)?;
+            let chosen = chosen_locations(client.session, client.locations().await?)?;
             let groups = match pull.mode {
-                PullMode::Range { from, to } if to <= from => Vec::new(),
-                PullMode::Range { .. } | PullMode::Incremental | PullMode::Full => {
-                    groups(&locations, cursor)
-                }
+                PullMode::Range { from, to } => range::groups(&chosen, (from, to), pull)?,
+                PullMode::Incremental | PullMode::Full => groups(&chosen, cursor),
             };
+            let locations = chosen.into_iter().map(|location| location.id).collect();
             Position {
                 groups,
                 walk: Walk::default(),
@@ -94,7 +105,7 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     let (records, next) = match groups.first() {
         Some(group) => {
             let answer = client
-                .post("/v2/orders/search", &search(group, pull, &walk))
+                .post("/v2/orders/search", &search(group, pull, &walk)?)
                 .await?;
             let records = records(answer.rows, shape::sales::record)?;
             let next = walk.after(&records, answer.cursor)?;
@@ -136,17 +147,18 @@ pub(crate) async fn pull(client: &Client<'_>, pull: &Pull) -> Result<Page, Provi
     })
 }
 
-fn groups(locations: &[String], cursor: Option<Cursor>) -> Vec<Group> {
+fn groups(locations: &[Location], cursor: Option<Cursor>) -> Vec<Group> {
     let (known, since) = match cursor {
         Some(Cursor { until, locations }) => (locations, Some(until - LATE)),
         None => (Vec::new(), None),
     };
-    let (old, new): (Vec<&String>, Vec<&String>) =
-        locations.iter().partition(|id| known.contains(id));
+    let ids = locations.iter().map(|location| &location.id);
+    let (old, new): (Vec<&String>, Vec<&String>) = ids.partition(|id| known.contains(id));
     let group = |since| {
         move |ids: &[&String]| Group {
             locations: ids.iter().map(|id| (*id).clone()).collect(),
             since,
+            span: None,
         }
     };
     old.chunks(GROUP)
@@ -155,12 +167,16 @@ fn groups(locations: &[String], cursor: Option<Cursor>) -> Vec<Group> {
         .collect()
 }
 
-fn search(group: &Group, pull: &Pull, walk: &Walk) -> Value {
+fn search(group: &Group, pull: &Pull, walk: &Walk) -> Result<Value, ProviderError> {
     let (filter, sort_field) = match (&pull.mode, group.since) {
         (PullMode::Range { from, to }, _) => {
+            let Span { from, to } = match group.span {
+                Some(span) => span,
+                None => range::span((*from, *to), Tz::UTC, pull)?,
+            };
             // Square includes both ends, in whole milliseconds.
-            let last = *to - TimeDelta::milliseconds(1);
-            let range = json!({ "start_at": rfc3339(*from), "end_at": rfc3339(last) });
+            let last = to - TimeDelta::milliseconds(1);
+            let range = json!({ "start_at": rfc3339(from), "end_at": rfc3339(last) });
             (
                 json!({ "date_time_filter": { "created_at": range } }),
                 "CREATED_AT",
@@ -183,5 +199,5 @@ fn search(group: &Group, pull: &Pull, walk: &Walk) -> Value {
     if let Some(cursor) = &walk.cursor {
         search["cursor"] = json!(cursor);
     }
-    search
+    Ok(search)
 }
