@@ -39,12 +39,17 @@ pub struct Fleet {
 impl Fleet {
     /// Servers, tables, an org, keys; no process of ours runs yet.
     pub async fn prepare() -> Self {
+        Self::with_orders(50).await
+    }
+
+    /// The same; the merchant has so many orders.
+    pub async fn with_orders(orders: u32) -> Self {
         let postgres = PostgresServer::start().await.unwrap();
         let database = postgres.fresh().await.unwrap();
         let redis = RedisServer::start().await.unwrap();
         let sizes = Sizes {
             items: ITEMS,
-            orders: 50,
+            orders,
             customers: 20,
             ..Sizes::default()
         };
@@ -150,10 +155,16 @@ impl Fleet {
     /// Connects Square and slows the stand-in's catalog down.
     pub fn connect(&self) {
         self.connect_with(patchbay_sandbox::square::DEFAULT_TOKEN);
-        self.sandbox
-            .faults
-            .add(Fault::at("*catalog*", Effect::Latency { ms: 60 }))
-            .unwrap();
+        self.slow_down(&[("*catalog*", 60)]);
+    }
+
+    /// How many milliseconds pages of what matches take from now on; others come at once.
+    pub fn slow_down(&self, pages: &[(&str, u64)]) {
+        self.sandbox.faults.clear();
+        for (endpoint, ms) in pages {
+            let late = Fault::at(*endpoint, Effect::Latency { ms: *ms });
+            self.sandbox.faults.add(late).unwrap();
+        }
     }
 
     /// Connects Square with this token.
@@ -177,13 +188,25 @@ impl Fleet {
 
     /// Asks for a full sync of the catalog; the job's id.
     pub fn sync_catalog(&self) -> String {
-        let started = self.json(&["sync", "square", "--stream", "catalog", "--mode", "full"]);
+        self.sync("catalog")
+    }
+
+    /// Asks for a full sync of a stream; the job's id.
+    pub fn sync(&self, stream: &str) -> String {
+        let started = self.json(&["sync", "square", "--stream", stream, "--mode", "full"]);
         let job = started["jobs"][0]
             .get("id")
             .or_else(|| started[0].get("id"));
         job.and_then(Value::as_str)
             .unwrap_or_else(|| panic!("no job in {started}"))
             .to_owned()
+    }
+
+    /// Records that a job has committed; it must still run.
+    pub fn done_by(&self, job: &str) -> u64 {
+        let shown = self.json(&["jobs", "show", job]);
+        assert_eq!(shown["state"], "running", "{shown}");
+        shown["progress"]["done"].as_u64().unwrap()
     }
 
     /// A command with `--output json`, which must succeed.
@@ -255,6 +278,33 @@ impl Fleet {
             .expect("the job runs");
         let host: String = row.try_get("", "host").unwrap();
         host.rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
+    /// That the sync ended complete: every order once, and what they come to.
+    pub async fn assert_sales_complete(&self, job: &str) {
+        let ended = self.json(&["jobs", "show", job]);
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+        let source = &self.sandbox.square.summaries()[patchbay_sandbox::square::DEFAULT_MERCHANT];
+        let sql = "select count(*) as all_rows, sum((data->'net'->>'amount')::bigint)::bigint as net \
+                   from records where stream = 'sales' and deleted_at is null";
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = self
+            .database()
+            .await
+            .query_one_raw(statement)
+            .await
+            .unwrap()
+            .unwrap();
+        let number = |name: &str| row.try_get::<i64>("", name).unwrap();
+        assert_eq!(number("all_rows"), i64::try_from(source.orders).unwrap());
+        assert_eq!(number("net"), source.net_total);
+        // As with the catalog: an order that was seen twice would be one record more than rows.
+        assert_eq!(ended["result"]["records"], number("all_rows"));
+        assert_eq!(
+            ended["result"]["counts"]["created"],
+            number("all_rows"),
+            "{ended}"
+        );
     }
 
     /// That the sync ended complete: every object once, none invented, none missing.

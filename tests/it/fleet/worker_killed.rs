@@ -16,23 +16,46 @@ async fn split(fleet: &Fleet, job: &str, workers: (Process, Process)) -> (Proces
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_sync_ends_complete_though_its_worker_is_killed_and_its_stream_goes_on() {
-    let fleet = Fleet::prepare().await;
+async fn syncs_end_complete_though_their_workers_are_killed_and_their_streams_go_on() {
+    let fleet = Fleet::with_orders(4_000).await;
     let _api = fleet.api().await;
     let _scheduler = fleet.scheduler().await;
-    let workers = (fleet.worker().await, fleet.worker().await);
+    // One is left even where each of the two jobs has a worker of its own.
+    let mut workers = [
+        fleet.worker().await,
+        fleet.worker().await,
+        fleet.worker().await,
+    ];
     fleet.connect();
-    let job = fleet.sync_catalog();
-    let mut watch = Watch::open(fleet.api_port, &fleet.key, &job).await;
-    watch.until_done(500).await;
+    fleet.slow_down(&[("*catalog*", 150), ("*orders*", 500)]);
+    let jobs = [fleet.sync("sales"), fleet.sync("catalog")];
+    let [sales, catalog] = &jobs;
+    let mut of_sales = Watch::open(fleet.api_port, &fleet.key, sales).await;
+    let mut of_catalog = Watch::open(fleet.api_port, &fleet.key, catalog).await;
+    of_sales.until_done(500).await;
+    of_catalog.until_done(500).await;
 
-    let (mut runner, _other) = split(&fleet, &job, workers).await;
-    runner.kill().unwrap();
+    let doomed = [fleet.runner_of(sales).await, fleet.runner_of(catalog).await];
+    for worker in &mut workers {
+        if doomed.contains(&worker.id()) {
+            worker.kill().unwrap();
+        }
+    }
+    fleet.slow_down(&[]);
 
-    assert_eq!(watch.end().await, "succeeded");
-    fleet.assert_catalog_complete(&job).await;
-    let shown = fleet.json(&["jobs", "show", &job]);
-    assert_eq!(shown["attempt"], 0, "a death burns no attempt: {shown}");
+    let ends = tokio::join!(of_sales.end(), of_catalog.end());
+    assert_eq!(
+        (ends.0.as_str(), ends.1.as_str()),
+        ("succeeded", "succeeded")
+    );
+    fleet.assert_sales_complete(sales).await;
+    fleet.assert_catalog_complete(catalog).await;
+    for job in &jobs {
+        let shown = fleet.json(&["jobs", "show", job]);
+        assert_eq!(shown["attempt"], 0, "a death burns no attempt: {shown}");
+        let log = fleet.json(&["jobs", "logs", job]).to_string();
+        assert!(log.contains("going on after a break"), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
