@@ -18,7 +18,6 @@ pub mod job;
 pub mod job_args;
 pub mod local_time;
 pub mod outbound;
-pub mod pace;
 pub mod progress;
 pub mod quota;
 pub mod retry;

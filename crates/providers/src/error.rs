@@ -33,8 +33,7 @@ pub struct ProviderError {
     pub place_forgotten: bool,
     /// JSON pointer to the field that has to be corrected (`/config/location_ids`).
     pub field: Option<String>,
-    /// Nothing was sent: its host is left alone, or the account's budget is used up, until
-    /// `retry_after` has passed.
+    /// Its host is left alone until `retry_after` has passed, so nothing was sent.
     pub paused: bool,
     /// It gave no answer that can be used, by its own fault or that of the way to it.
     pub host_is_down: bool,
@@ -172,13 +171,6 @@ impl From<OutboundError> for ProviderError {
                 paused.paused = true;
                 return paused;
             }
-            OutboundError::Paced { late, .. } => {
-                let words = "Nothing: it goes on by itself. If this happens often, more is asked of the account than it allows: sync less often, or let the operator raise providers.*.rate_limit where the provider allows more.";
-                let mut paced = Self::new(FailureKind::RateLimited, format!("{error}."), words);
-                paced.retry_after = Some(late.after);
-                paced.paused = true;
-                return paced;
-            }
             OutboundError::Blocked { .. } => (
                 FailureKind::Blocked,
                 "Correct the address, or let the operator allow its subnet or host in the outbound settings.",
@@ -210,8 +202,6 @@ impl From<OutboundError> for ProviderError {
 
 #[cfg(test)]
 mod tests {
-    use patchbay_core::pace::{Late, Rate};
-
     use super::*;
 
     fn next(kind: FailureKind, retry_after: Option<Duration>) -> Next {
@@ -221,25 +211,6 @@ mod tests {
         assert_eq!(job.failure, error.failure_at(DateTime::UNIX_EPOCH));
         assert_eq!(job.failure.code.as_deref(), Some("X"));
         job.next
-    }
-
-    #[test]
-    fn a_call_without_a_permit_snoozes_its_job() {
-        let late = Late {
-            rate: Rate::new(10, Duration::from_secs(1)).unwrap(),
-            after: Duration::from_secs(7),
-        };
-        let label = "Square".into();
-        let error = ProviderError::from(OutboundError::Paced { label, late });
-        assert!(error.paused && !error.host_is_down);
-        assert_eq!(
-            error.message,
-            "Square allows this account 10 calls in 1s, which are used up; it is asked again in 7 s."
-        );
-        let job = error.into_job_error(DateTime::UNIX_EPOCH, None);
-        let until = DateTime::UNIX_EPOCH + TimeDelta::seconds(7);
-        assert_eq!(job.next, Next::Snooze { until });
-        assert_eq!(job.failure.kind, FailureKind::RateLimited);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use patchbay_core::{
     clock::Clock,
     outbound::{Origin, Outbound, OutboundError, Subject},
-    pace::{Budget, Rate},
     secret::SecretFields,
 };
 use serde_json::Value;
@@ -21,10 +20,9 @@ use crate::{
 pub struct Registry {
     providers: BTreeMap<String, Arc<dyn Provider>>,
     overrides: BTreeMap<String, (Url, Origin)>,
-    rates: BTreeMap<String, Option<Rate>>,
 }
 
-/// What an operator set for a provider that is not there, or that makes no sense.
+/// A base URL was given for a provider that is not there, or is none.
 #[derive(Debug, thiserror::Error)]
 pub enum OverrideError {
     /// No such provider.
@@ -34,14 +32,6 @@ pub enum OverrideError {
         key: String,
         /// What there is.
         known: String,
-    },
-    /// A rate was given for a provider that keeps none.
-    #[error(
-        "provider `{key}` is not called over HTTP: its limits are set in each connection's config"
-    )]
-    Unpaced {
-        /// As given.
-        key: String,
     },
     /// Not an http address.
     #[error("base URL of provider `{key}`: {source}")]
@@ -72,7 +62,6 @@ impl Registry {
         Self {
             providers,
             overrides: BTreeMap::new(),
-            rates: BTreeMap::new(),
         }
     }
 
@@ -90,52 +79,24 @@ impl Registry {
     /// # Errors
     /// No such provider, or no http address.
     pub fn with_base_url(mut self, key: &str, url: Url) -> Result<Self, OverrideError> {
-        self.check_known(key)?;
+        if !self.providers.contains_key(key) {
+            let known = self
+                .providers
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(OverrideError::Unknown {
+                key: key.into(),
+                known,
+            });
+        }
         let origin = Origin::of(&url).map_err(|source| OverrideError::Address {
             key: key.into(),
             source,
         })?;
         self.overrides.insert(key.into(), (url, origin));
         Ok(self)
-    }
-
-    /// How fast each account of a provider is called, in place of what it declares.
-    ///
-    /// # Errors
-    /// No such provider, or none that is paced.
-    pub fn with_rate(mut self, key: &str, rate: Option<Rate>) -> Result<Self, OverrideError> {
-        self.check_known(key)?;
-        if self.providers[key].manifest().target.is_some() {
-            return Err(OverrideError::Unpaced { key: key.into() });
-        }
-        self.rates.insert(key.into(), rate);
-        Ok(self)
-    }
-
-    fn check_known(&self, key: &str) -> Result<(), OverrideError> {
-        if self.providers.contains_key(key) {
-            return Ok(());
-        }
-        let known: Vec<&str> = self.providers.keys().map(String::as_str).collect();
-        Err(OverrideError::Unknown {
-            key: key.into(),
-            known: known.join(", "),
-        })
-    }
-
-    /// The budget that calls of an account take their permits of. What the operator says holds,
-    /// else what the provider declares, but not of a place that is not the provider's own.
-    #[must_use]
-    pub fn budget(&self, provider: &dyn Provider, account: &str) -> Option<Budget> {
-        let manifest = provider.manifest();
-        let declared = || {
-            let is_elsewhere = self.overrides.contains_key(&manifest.key);
-            let is_paced = manifest.target.is_none() && !is_elsewhere;
-            is_paced.then(|| manifest.rate_limit.rate()).flatten()
-        };
-        let rate = self.rates.get(&manifest.key).copied();
-        let rate = rate.unwrap_or_else(declared)?;
-        Some(Budget::new(&manifest.key, account, rate))
     }
 
     /// A provider by its key.
@@ -182,7 +143,6 @@ impl Registry {
                 label: manifest.label.as_str().into(),
                 exempt: false,
             },
-            budget: None,
             trace_context,
             backoff: Backoff::default(),
             client: None,

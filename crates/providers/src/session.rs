@@ -8,10 +8,9 @@ use patchbay_core::{
     clock::Clock,
     failure::FailureKind,
     outbound::{
-        Credential, Origin, Outbound, OutboundError, OutboundRequest, OutboundResponse, Subject,
-        TcpConnection, header::HeaderName,
+        Credential, Origin, Outbound, OutboundRequest, OutboundResponse, Subject, TcpConnection,
+        header::HeaderName,
     },
-    pace::{Budget, Caller},
     secret::{Secret, SecretFields},
 };
 use serde_json::Value;
@@ -36,8 +35,6 @@ pub struct Session {
     pub clock: Arc<dyn Clock>,
     /// Whom it asks, for the circuit breakers.
     pub subject: Subject,
-    /// Of what its calls take their permits; `None`: they need none.
-    pub budget: Option<Budget>,
     /// W3C `traceparent` of the job.
     pub trace_context: Option<String>,
     /// How a refusal for haste is waited out.
@@ -54,13 +51,6 @@ impl Session {
     #[must_use]
     pub fn with_client(mut self, client: Option<OauthClient>) -> Self {
         self.client = client;
-        self
-    }
-
-    /// With the budget of the account, as the registry gives it.
-    #[must_use]
-    pub fn with_budget(mut self, budget: Option<Budget>) -> Self {
-        self.budget = budget;
         self
     }
 
@@ -177,36 +167,16 @@ impl Session {
         })
     }
 
-    /// Sends once, with the trace context of the job, when its account's budget allows.
+    /// Sends once, with the trace context of the job.
     ///
     /// # Errors
-    /// No complete answer came, or there is no permit within a few seconds.
+    /// No complete answer came.
     pub async fn send(
         &self,
         mut request: OutboundRequest,
-    ) -> Result<OutboundResponse, OutboundError> {
-        self.turn().await?;
+    ) -> Result<OutboundResponse, patchbay_core::outbound::OutboundError> {
         request.trace_context.clone_from(&self.trace_context);
         request.subject = Some(self.subject.clone());
         self.outbound.send(request).await
-    }
-
-    /// Whoever may pass a breaker goes before those that wait, too.
-    async fn turn(&self) -> Result<(), OutboundError> {
-        let (Some(pacer), Some(budget)) = (self.outbound.pacer(), &self.budget) else {
-            return Ok(());
-        };
-        let caller = if self.subject.exempt {
-            Caller::Check
-        } else {
-            Caller::Job
-        };
-        pacer
-            .turn(budget, caller)
-            .await
-            .map_err(|late| OutboundError::Paced {
-                label: self.subject.label.clone(),
-                late,
-            })
     }
 }

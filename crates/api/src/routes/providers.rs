@@ -51,10 +51,8 @@ pub struct ProviderView {
     /// What can be done at the provider, each with the JSON Schema of its `input`.
     #[schema(value_type = Vec<Object>)]
     actions: Value,
-    /// How fast the provider may be called: `requests` in `per_seconds` for each account, over
-    /// all connections to it. All workers keep to it together, unless the operator set another
-    /// rate (`providers.*.rate_limit`) or address. For e-mail it is information only: limits are
-    /// the connection's own.
+    /// How fast the provider may be called: information only, no call is held back for it. When
+    /// the provider says that it was called too fast, the job waits as long as it asks.
     #[schema(value_type = Object)]
     rate_limit: Value,
 }

@@ -7,9 +7,7 @@ use patchbay_api::ConsentSettings;
 use patchbay_core::{
     breaker::Breakers,
     config::Config,
-    hints::Hints,
     outbound::{AddressPolicy, Outbound, OutboundConfig},
-    pace::Pacer,
     store::Store,
     vault::Keyring,
 };
@@ -20,20 +18,15 @@ use crate::exit::{Outcome, Stop};
 
 /// The providers of this process.
 pub fn providers(config: &Config) -> Outcome<Registry> {
-    let registry = config.provider_base_urls.0.iter().try_fold(
-        Registry::builtin(),
-        |registry, (key, url)| {
+    config
+        .provider_base_urls
+        .0
+        .iter()
+        .try_fold(Registry::builtin(), |registry, (key, url)| {
             registry
                 .with_base_url(key, url.clone())
                 .map_err(|error| Stop::usage(format!("providers.{key}.base_url: {error}")))
-        },
-    )?;
-    let mut rates = config.provider_rates.0.iter();
-    rates.try_fold(registry, |registry, (key, rate)| {
-        registry
-            .with_rate(key, rate.0)
-            .map_err(|error| Stop::usage(format!("providers.{key}.rate_limit: {error}")))
-    })
+        })
 }
 
 /// The deployment's OAuth clients, with the secrets that only workers hold.
@@ -101,17 +94,15 @@ pub fn addresses(config: &Config) -> AddressPolicy {
     }
 }
 
-/// The one HTTP client for everything abroad, with the circuit breakers and the budgets of the
-/// fleet.
-pub fn outbound(config: &Config, store: &Store, hints: &Arc<dyn Hints>) -> Outcome<Arc<Outbound>> {
+/// The one HTTP client for everything abroad, with the circuit breakers of the fleet.
+pub fn outbound(config: &Config, store: &Store) -> Outcome<Arc<Outbound>> {
     let outbound = Outbound::new(OutboundConfig {
         policy: addresses(config),
         ..OutboundConfig::default()
     })
     .map_err(Stop::internal)?;
     let breakers = Arc::new(Breakers::new(store.clone()));
-    let pacer = Arc::new(Pacer::new(Arc::clone(hints), store.clone()));
-    Ok(Arc::new(outbound.with_breakers(breakers).with_pacer(pacer)))
+    Ok(Arc::new(outbound.with_breakers(breakers)))
 }
 
 /// Reads the keyring. One that others may read is refused: it opens every credential.

@@ -43,7 +43,7 @@ pub async fn context(
 ) -> Outcome<Context> {
     Ok(Context {
         vault: Arc::new(vault(&store, keyring).await?),
-        outbound: outside::outbound(config, &store, &hints)?,
+        outbound: outside::outbound(config, &store)?,
         store,
         hints,
         clock: Arc::new(SystemClock),

@@ -9,7 +9,6 @@ use super::{
     days::{Days, RollupDays},
     declare::settings,
     named::{BaseUrls, ClientId, ClientSecret, Named},
-    pace::ProviderRate,
     source::Given,
     value::{AllowList, DatabaseUrl, LogFormat, LogLevel, Period, RedisUrl, Slots, Value},
 };
@@ -84,11 +83,6 @@ settings! {
     /// Base address of a provider's API in place of the one it declares, for a sandbox
     /// or a proxy of your own. `*` is the provider's key, such as `square`.
     provider_base_urls: BaseUrls = "", "providers.*.base_url", read by [Up, Api, Worker];
-
-    /// How fast each account of a provider is called, all workers together, in place of what the
-    /// provider declares (`patchbay providers`): more for a plan that allows more, `off` for no
-    /// limit of ours. Behind a `base_url` of your own there is none unless it is set here.
-    provider_rates: Named<ProviderRate> = "", "providers.*.rate_limit", read by [Up, Worker];
 
     /// Where browsers reach this deployment. Consents need it: the address that providers send
     /// browsers back to is `{public_url}/api/integrations/callback/{provider}`, and must be

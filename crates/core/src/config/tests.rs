@@ -1,7 +1,7 @@
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use super::*;
-use crate::{job::Queue, pace::Rate};
+use crate::job::Queue;
 
 fn inputs(
     file: Option<&tempfile::NamedTempFile>,
@@ -170,24 +170,6 @@ fn base_urls_are_kept_by_provider_from_every_source() {
         urls,
         ["shopify https://shop.test/", "square http://127.0.0.1:1/"]
     );
-}
-
-#[test]
-fn rates_are_calls_in_a_time_or_off() {
-    let rate = |text: &str| {
-        let flag = format!("square={text}");
-        let loaded = load(&inputs(None, &[], &[("providers.*.rate_limit", &flag)]));
-        loaded.map(|loaded| loaded.config.provider_rates.0["square"].0)
-    };
-    for (text, calls, seconds) in [("10/s", 10, 1), ("300/m", 300, 60), ("20/2s", 20, 2)] {
-        let wanted = Rate::new(calls, Duration::from_secs(seconds));
-        assert_eq!(rate(text).unwrap(), wanted, "{text}");
-    }
-    assert_eq!(rate("off").unwrap(), None);
-    for wrong in ["10", "0/s", "10/0s", "x/s", "10/", "10/d", "10/2h", "-1/s"] {
-        let error = rate(wrong).expect_err(wrong).to_string();
-        assert!(error.contains("providers.square.rate_limit"), "{error}");
-    }
 }
 
 #[test]

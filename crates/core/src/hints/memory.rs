@@ -13,7 +13,6 @@ use super::{HINTS_PER_TURN, Hints, HintsAway, Popped, SIGNALS_KEPT, Signal};
 use crate::{
     ids::{JobId, OrgId},
     job::Queue,
-    pace::{Permit, Terms},
     store::jobs::Due,
 };
 
@@ -178,10 +177,6 @@ impl Hints for MemoryHints {
 
     fn signals(&self) -> broadcast::Receiver<Signal> {
         self.signals.subscribe()
-    }
-
-    async fn permit(&self, _: &str, _: &Terms) -> Result<Option<Permit>, HintsAway> {
-        Ok(None)
     }
 
     async fn ping(&self) -> Result<(), HintsAway> {

@@ -1,8 +1,7 @@
 //! Hints: "job X may be due". A fair ring per queue, one list of ids per org.
 //! A hint may be lost, doubled, reordered or forged without harm, because a
 //! claim asks the database. Two implementations: Redis for a fleet, memory for
-//! one process. Also carries signals: "look at job X again", for progress streams; and
-//! keeps the budgets of accounts, where there is a fleet to share them with.
+//! one process. Also carries signals: "look at job X again", for progress streams.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +12,6 @@ use tokio::sync::broadcast;
 use crate::{
     ids::{AlertId, ConnectionId, JobId, OrgId},
     job::Queue,
-    pace::{Permit, Terms},
     store::jobs::Due,
 };
 
@@ -76,10 +74,6 @@ pub trait Hints: Send + Sync + fmt::Debug {
 
     /// Signals from every process, this one included. Lagging readers lose the oldest.
     fn signals(&self) -> broadcast::Receiver<Signal>;
-
-    /// Asks for a permit of a budget that all processes share. `None`: there are no others,
-    /// the process keeps it itself.
-    async fn permit(&self, budget: &str, terms: &Terms) -> Result<Option<Permit>, HintsAway>;
 
     /// Whether the carrier answers now.
     async fn ping(&self) -> Result<(), HintsAway>;

@@ -4,7 +4,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use super::Origin;
-use crate::{breaker::Held, pace::Late};
+use crate::breaker::Held;
 
 /// Which deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,17 +110,6 @@ pub enum OutboundError {
         /// Since when, why, until when.
         held: Held,
     },
-    /// The account's budget is used up for longer than a call waits; nothing was sent.
-    #[error(
-        "{label} allows this account {}, which are used up; it is asked again in {} s",
-        late.rate, late.after.as_secs()
-    )]
-    Paced {
-        /// The provider's name.
-        label: Arc<str>,
-        /// What it allows, until when.
-        late: Late,
-    },
     /// The client could not be made.
     #[error("the HTTP client cannot be set up: {0}")]
     Setup(String),
@@ -138,7 +127,6 @@ impl OutboundError {
             | Self::Dns { .. }
             | Self::Connect { .. }
             | Self::Paused { .. }
-            | Self::Paced { .. }
             | Self::Tls { .. } => true,
             Self::Timeout { stage, .. } => *stage == Stage::Connect,
             Self::Broken { .. } | Self::TooLarge { .. } => false,
@@ -160,7 +148,6 @@ impl OutboundError {
             | Self::Malformed(_)
             | Self::TooLarge { .. }
             | Self::Paused { .. }
-            | Self::Paced { .. }
             | Self::Setup(_) => false,
         }
     }
@@ -179,7 +166,6 @@ impl OutboundError {
             | Self::TooLarge { .. }
             | Self::Tls { .. }
             | Self::Paused { .. }
-            | Self::Paced { .. }
             | Self::Setup(_) => false,
         }
     }

@@ -14,7 +14,7 @@ use std::{
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Host;
 
-use crate::{breaker::Breakers, pace::Pacer};
+use crate::breaker::Breakers;
 
 mod error;
 mod guarded;
@@ -61,7 +61,6 @@ pub struct Outbound {
     policy: Arc<AddressPolicy>,
     connect: Duration,
     breakers: Option<Arc<Breakers>>,
-    pacer: Option<Arc<Pacer>>,
 }
 
 impl Outbound {
@@ -94,7 +93,6 @@ impl Outbound {
             policy,
             connect: config.connect,
             breakers: None,
-            pacer: None,
         })
     }
 
@@ -109,19 +107,6 @@ impl Outbound {
     #[must_use]
     pub fn breakers(&self) -> Option<&Arc<Breakers>> {
         self.breakers.as_ref()
-    }
-
-    /// With the budgets of the fleet, for calls that name one.
-    #[must_use]
-    pub fn with_pacer(mut self, pacer: Arc<Pacer>) -> Self {
-        self.pacer = Some(pacer);
-        self
-    }
-
-    /// The budgets, where they are kept.
-    #[must_use]
-    pub fn pacer(&self) -> Option<&Arc<Pacer>> {
-        self.pacer.as_ref()
     }
 
     /// Sends once and reads the whole answer, whatever its status.

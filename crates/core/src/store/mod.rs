@@ -28,7 +28,6 @@ pub mod idempotency;
 pub mod job_reads;
 pub mod jobs;
 pub mod keys;
-mod living;
 pub mod oauth_clients;
 pub mod orgs;
 pub mod overview;

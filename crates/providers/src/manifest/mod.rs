@@ -12,9 +12,9 @@ mod quota;
 mod scopes;
 mod target;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use patchbay_core::{failure::Opening, outbound::Origin, pace::Rate};
+use patchbay_core::{failure::Opening, outbound::Origin};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -71,7 +71,7 @@ pub struct Manifest {
     /// Limits per hour and day that config sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
-    /// How fast one account may be called, which the fleet keeps to.
+    /// How fast it may be called: information only.
     pub rate_limit: RateLimit,
 }
 
@@ -223,28 +223,18 @@ pub struct Action {
     pub input: Schema,
 }
 
-/// How fast one account of the provider may be called: each call of its API by any connection
-/// to the account, in any process, takes a permit first ([`patchbay_core::pace`]). Calls of
-/// token endpoints take none. Of a provider with a `target` it is information only: what a mail
-/// server allows is in the connection's own `quota`.
+/// How fast the provider may be called, for people who plan syncs: no call is held back for it.
+/// A provider that is called too fast says so; that is waited out, first in the call
+/// ([`crate::Backoff`]), then by the job, which burns no attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Calls per account: so many at once after a quiet time...
+    /// Calls per account...
     pub requests: u32,
-    /// ...and as many in this many seconds, evenly, from then on.
+    /// ...in this many seconds.
     pub per_seconds: u32,
     /// Where the numbers come from.
     pub source: String,
-}
-
-impl RateLimit {
-    /// The same for whoever keeps it; `None` where it allows nothing.
-    #[must_use]
-    pub fn rate(&self) -> Option<Rate> {
-        let per = Duration::from_secs(self.per_seconds.into());
-        Rate::new(self.requests, per)
-    }
 }
 
 /// A manifest that contradicts itself.

@@ -33,10 +33,6 @@ impl Manifest {
                 .or_else(|| self.unknown_capability())
                 .or_else(|| self.stream_problem())
                 .or_else(|| self.action_problem())
-                .or_else(|| match self.rate_limit.rate() {
-                    Some(_) => None,
-                    None => Some("rate_limit allows no call at all".into()),
-                })
         })
     }
 

@@ -102,7 +102,6 @@ impl From<OutboundError> for TokenError {
             | OutboundError::TooLarge { .. }
             | OutboundError::Dns { .. }
             | OutboundError::Paused { .. }
-            | OutboundError::Paced { .. }
             | OutboundError::Connect { .. }
             | OutboundError::Tls { .. }
             | OutboundError::Broken { .. } => false,

@@ -250,8 +250,7 @@ fn unanswered(error: &OutboundError) -> Undelivered {
         | OutboundError::Connect { .. }
         | OutboundError::Tls { .. }
         | OutboundError::Broken { .. }
-        | OutboundError::Paused { .. }
-        | OutboundError::Paced { .. } => (
+        | OutboundError::Paused { .. } => (
             FailureKind::ProviderDown,
             again,
             Next::Retry { after: None },

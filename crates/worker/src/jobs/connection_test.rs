@@ -30,11 +30,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     } else {
         opening::find(run, ctx).await?
     };
-    let whose = opening::account(&row);
-    let session_with = |secret| {
-        let config = args.config.clone();
-        opening::session(run, ctx, &*provider, &whose, config, secret)
-    };
+    let session_with = |secret| opening::session(run, ctx, &*provider, args.config.clone(), secret);
     let candidate = candidate(run, ctx, &row).await?;
     let (mut session, mut in_force) = match &candidate {
         Some(secret) => (session_with(secret.clone()), None),

@@ -188,8 +188,7 @@ pub async fn open_one(
     let client = client_for_calls(ctx, &row, &*provider, credential.client_id.as_deref()).await?;
     let client_secret = client.as_ref().and_then(|client| client.secret.as_ref());
     client_secret.inspect(|secret| run.log.hide(secret));
-    let (account, config) = (account(&row), row.config.clone());
-    let session = session(run, ctx, &*provider, &account, config, fresh.secret);
+    let session = session(run, ctx, &*provider, row.config.clone(), fresh.secret);
     let session = session.with_client(client);
     Ok(Opened {
         row,
@@ -217,21 +216,12 @@ async fn client_for_calls(
     }
 }
 
-/// Whose budget a connection's calls take permits of: that of the account, which connections
-/// of several orgs may share; its own while its account is not known.
-#[must_use]
-pub fn account(row: &connection::Model) -> String {
-    let account = row.account_key.clone();
-    account.unwrap_or_else(|| row.id.to_string())
-}
-
-/// A session with any config and secret, such as a candidate's, on the budget of `account`.
+/// A session with any config and secret, such as a candidate's.
 #[must_use]
 pub fn session(
     run: &JobRun,
     ctx: &Context,
     provider: &dyn Provider,
-    account: &str,
     config: Value,
     secret: SecretFields,
 ) -> Session {
@@ -246,7 +236,7 @@ pub fn session(
         trace,
     );
     session.subject.exempt = breaker::is_exempt(run.job.kind);
-    session.with_budget(ctx.providers.budget(provider, account))
+    session
 }
 
 impl Opened {
@@ -273,8 +263,7 @@ impl Opened {
             Ok(fresh) => {
                 let config = self.session.config.clone();
                 let client = self.session.client.take();
-                let account = account(&self.row);
-                let session = session(run, ctx, &*self.provider, &account, config, fresh.secret);
+                let session = session(run, ctx, &*self.provider, config, fresh.secret);
                 self.session = session.with_client(client);
                 self.credential_version = fresh.version;
                 Ok(true)

@@ -1,7 +1,6 @@
 //! Hints of a fleet, in Redis: per queue a sorted set of orgs in turn, a list of ids per
 //! org, and a marker list that waiters block on. All keys of a queue share a hash tag, so
-//! a cluster spreads queues. Losing any key costs time only. A budget of an account is a key
-//! of its own, which expires when the budget is whole again.
+//! a cluster spreads queues. Losing any key costs time only.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,7 +13,6 @@ use super::{HINTS_PER_TURN, Hints, HintsAway, Popped, Signal};
 use crate::{
     ids::{DeploymentId, JobId, OrgId},
     job::Queue,
-    pace::{LONGEST_WAIT, Permit, Terms, micros},
     store::jobs::Due,
 };
 
@@ -40,10 +38,8 @@ pub struct RedisHints {
     subscription: Subscription,
     keys: HashMap<Queue, Keys>,
     channel: String,
-    budget_prefix: String,
     push: Script,
     pop: Script,
-    permit: Script,
 }
 
 #[derive(Debug)]
@@ -84,10 +80,8 @@ impl RedisHints {
                 .map(|queue| (queue, Keys::of(deployment, queue)))
                 .collect(),
             channel,
-            budget_prefix: format!("pb:{deployment}:budget:"),
             push: Script::new(include_str!("push.lua")),
             pop: Script::new(include_str!("pop.lua")),
-            permit: Script::new(include_str!("permit.lua")),
         };
         if !hints.link.up_within(ANSWER_WITHIN).await {
             tracing::warn!("starting without Redis");
@@ -224,19 +218,6 @@ impl Hints for RedisHints {
 
     fn signals(&self) -> broadcast::Receiver<Signal> {
         self.subscription.readers().subscribe()
-    }
-
-    async fn permit(&self, budget: &str, terms: &Terms) -> Result<Option<Permit>, HintsAway> {
-        let mut call = self.permit.key(format!("{}{budget}", self.budget_prefix));
-        call.arg(terms.interval)
-            .arg(terms.ahead)
-            .arg(micros(LONGEST_WAIT))
-            .arg(terms.furthest);
-        let (wait, asked_at) = self
-            .link
-            .run(async |connection| call.invoke_async(connection).await)
-            .await?;
-        Ok(Some(Permit { wait, asked_at }))
     }
 
     async fn ping(&self) -> Result<(), HintsAway> {

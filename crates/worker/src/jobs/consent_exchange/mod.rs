@@ -341,8 +341,6 @@ impl<'a> Exchange<'a> {
             self.run,
             self.ctx,
             self.provider,
-            // Of an account that is not known yet: the code is used up, so this cannot wait.
-            &self.consent.id.to_string(),
             self.consent.config.clone(),
             grant.fields.clone(),
         )
