@@ -4,43 +4,45 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use patchbay_core::config::{Reader, SETTINGS, Setting};
 
-/// Which settings a command reads; `None`: no configuration at all.
-fn reader(command: &str) -> Option<&'static [Reader]> {
-    Some(match command {
-        "up" => &[Reader::Up],
-        "api" => &[Reader::Api],
-        "worker" => &[Reader::Worker],
-        "scheduler" => &[Reader::Scheduler],
-        "migrate" | "org" | "key" => &[Reader::Admin],
-        "keys" => &[Reader::Keys],
-        "config" | "doctor" => &Reader::ALL,
-        "schedules" | "connect" | "connections" | "sync" | "jobs" | "records" | "providers" => {
-            &[Reader::Client]
-        }
-        _ => return None,
-    })
-}
+/// Every command and whose settings it reads; none where it has no configuration at all.
+const READ_BY: [(&str, &[Reader]); 24] = [
+    ("up", &[Reader::Up]),
+    ("api", &[Reader::Api]),
+    ("worker", &[Reader::Worker]),
+    ("scheduler", &[Reader::Scheduler]),
+    ("migrate", &[Reader::Admin]),
+    ("org", &[Reader::Admin]),
+    ("key", &[Reader::Admin]),
+    ("keys", &[Reader::Keys]),
+    ("config", &Reader::ALL),
+    ("doctor", &Reader::ALL),
+    ("connect", &[Reader::Client]),
+    ("connections", &[Reader::Client]),
+    ("oauth-clients", &[Reader::Client]),
+    ("act", &[Reader::Client]),
+    ("sync", &[Reader::Client]),
+    ("schedules", &[Reader::Client]),
+    ("jobs", &[Reader::Client]),
+    ("retry-policy", &[Reader::Client]),
+    ("alerts", &[Reader::Client]),
+    ("records", &[Reader::Client]),
+    ("providers", &[Reader::Client]),
+    ("sandbox", &[]),
+    ("completions", &[]),
+    ("exit-codes", &[]),
+];
 
 /// Adds the flags to the tree of commands.
 pub fn with_settings(tree: Command) -> Command {
-    let names: Vec<String> = tree
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
-    names
-        .into_iter()
-        .fold(tree, |tree, name| match reader(&name) {
-            Some(readers) => tree.mut_subcommand(name, |command| {
-                let read = |setting: &&Setting| {
-                    setting
-                        .read_by
-                        .iter()
-                        .any(|reader| readers.contains(reader))
-                };
-                command.args(SETTINGS.iter().filter(read).map(flag))
-            }),
-            None => tree,
+    READ_BY.iter().fold(tree, |tree, (name, readers)| {
+        tree.mut_subcommand(name, |command| {
+            let read = |setting: &&Setting| {
+                let mut by = setting.read_by.iter();
+                by.any(|reader| readers.contains(reader))
+            };
+            command.args(SETTINGS.iter().filter(read).map(flag))
         })
+    })
 }
 
 fn flag(setting: &'static Setting) -> Arg {
@@ -100,6 +102,8 @@ pub fn settings_of(matches: &ArgMatches) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn given(arguments: &[&str]) -> Vec<(String, String)> {
@@ -112,6 +116,42 @@ mod tests {
     #[test]
     fn the_tree_of_commands_is_sound() {
         with_settings(crate::command::tree()).debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_which_settings_it_reads() {
+        let tree = crate::command::tree();
+        let commands: BTreeSet<&str> = tree.get_subcommands().map(Command::get_name).collect();
+        let listed: BTreeSet<&str> = READ_BY.iter().map(|(command, _)| *command).collect();
+        assert_eq!(commands, listed, "READ_BY lists every command");
+        let without = READ_BY.iter().filter(|(_, readers)| readers.is_empty());
+        let without: Vec<&str> = without.map(|(command, _)| *command).collect();
+        assert_eq!(without, ["sandbox", "completions", "exit-codes"]);
+    }
+
+    #[test]
+    fn every_client_command_finds_the_data_folder() {
+        for (command, _) in READ_BY
+            .iter()
+            .filter(|(_, readers)| readers.contains(&Reader::Client))
+        {
+            let tree = with_settings(crate::command::tree());
+            let command = tree.find_subcommand(command).unwrap();
+            assert!(
+                command
+                    .get_arguments()
+                    .any(|flag| flag.get_id() == "data_dir"),
+                "{}",
+                command.get_name()
+            );
+        }
+        for command in ["alerts", "retry-policy", "oauth-clients"] {
+            assert_eq!(
+                given(&["patchbay", command, "--data-dir", "/d"]),
+                [("data_dir".to_owned(), "/d".to_owned())],
+                "{command}"
+            );
+        }
     }
 
     #[test]
