@@ -36,6 +36,8 @@ pub struct Client {
     http: reqwest::Client,
     url: Url,
     key: Secret,
+    /// After how long a stream that says nothing has broken.
+    patience: Duration,
 }
 
 /// An answer: as it came, and as the command reads it.
@@ -66,7 +68,18 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Stop::internal(format!("starting the HTTP client: {error}")))?;
-        Ok(Self { http, url, key })
+        Ok(Self {
+            http,
+            url,
+            key,
+            patience: sse::PATIENCE,
+        })
+    }
+
+    /// The same that gives up a silent stream after another time.
+    #[cfg(test)]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The address it talks to.
@@ -136,11 +149,20 @@ impl Client {
         .await
     }
 
-    /// `GET` of a stream of events, which has no end of its own.
-    pub async fn stream(&self, path: &str) -> Outcome<Response> {
-        let answer = self.send(Method::GET, path, &[], None::<&()>, None).await?;
+    /// `GET` of a stream of events, which has no end of its own. It begins, and goes on, or
+    /// has broken.
+    pub async fn stream(&self, path: &str) -> Outcome<sse::Events> {
+        let answer = self.send(Method::GET, path, &[], None::<&()>, None);
+        let answer = tokio::time::timeout(self.patience, answer).await;
+        let answer = answer.map_err(|_| {
+            let words = format!(
+                "Patchbay does not answer at {}: nothing came for {:?}",
+                self.url, self.patience
+            );
+            Stop::new(Exit::Unreachable, words)
+        })??;
         if answer.status().is_success() {
-            Ok(answer)
+            Ok(sse::Events::of(answer, self.patience))
         } else {
             Err(problem::of(answer).await)
         }

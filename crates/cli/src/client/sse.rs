@@ -1,8 +1,13 @@
 //! Server-sent events (WHATWG HTML section 9.2), as far as Patchbay sends them.
 
-use futures::StreamExt;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
 use reqwest::Response;
 
+/// The API says something every 15 s, if only that it is there. Nothing for three times as
+/// long: its host has vanished without a word, and would be waited for for ever.
+pub const PATIENCE: Duration = Duration::from_secs(45);
 /// More than any event of ours: a peer that sends a line longer than this is not Patchbay.
 const LONGEST_LINE: usize = 1 << 20;
 
@@ -21,6 +26,9 @@ pub enum StreamError {
     /// The connection broke.
     #[error("the stream broke off: {0}")]
     Broken(#[from] reqwest::Error),
+    /// Not even a keep-alive came.
+    #[error("the stream fell silent: nothing came for {0:?}")]
+    Silent(Duration),
     /// No event stream of ours.
     #[error("the stream is none of Patchbay's")]
     Strange,
@@ -28,8 +36,9 @@ pub enum StreamError {
 
 /// Events of an answer, as they come.
 pub struct Events {
-    bytes: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<Vec<u8>>> + Send>>,
+    bytes: std::pin::Pin<Box<dyn Stream<Item = reqwest::Result<Vec<u8>>> + Send>>,
     parser: Parser,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Events {
@@ -41,14 +50,20 @@ impl std::fmt::Debug for Events {
 }
 
 impl Events {
-    /// Reads an answer as events.
-    pub fn of(answer: Response) -> Self {
-        let bytes = answer
-            .bytes_stream()
-            .map(|chunk| chunk.map(|bytes| bytes.to_vec()));
+    /// Reads an answer as events. The stream breaks where nothing comes within `patience`.
+    pub fn of(answer: Response, patience: Duration) -> Self {
+        let bytes = answer.bytes_stream();
+        Self::over(bytes.map(|chunk| chunk.map(Vec::from)), patience)
+    }
+
+    fn over(
+        bytes: impl Stream<Item = reqwest::Result<Vec<u8>>> + Send + 'static,
+        patience: Duration,
+    ) -> Self {
         Self {
             bytes: Box::pin(bytes),
             parser: Parser::default(),
+            patience,
         }
     }
 
@@ -58,7 +73,11 @@ impl Events {
             if let Some(event) = self.parser.next() {
                 return Ok(Some(event));
             }
-            match self.bytes.next().await {
+            let chunk = tokio::time::timeout(self.patience, self.bytes.next());
+            let chunk = chunk
+                .await
+                .map_err(|_| StreamError::Silent(self.patience))?;
+            match chunk {
                 Some(chunk) => self.parser.feed(&chunk?),
                 None => return Ok(None),
             }
@@ -143,6 +162,32 @@ mod tests {
             events(&letters.iter().map(String::as_str).collect::<Vec<_>>()),
             expected
         );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_falls_silent_has_broken() {
+        let begun = futures::stream::iter([Ok(b"data: 1\n\n".to_vec())]);
+        let patience = Duration::from_millis(50);
+        let mut events = Events::over(begun.chain(futures::stream::pending()), patience);
+        assert_eq!(events.next().await.unwrap().unwrap().data, "1");
+        let ended = tokio::time::timeout(Duration::from_secs(60), events.next());
+        let ended = ended.await.expect("it is not waited for for ever");
+        assert!(matches!(ended, Err(StreamError::Silent(_))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn keep_alives_hold_a_stream_without_events_open() {
+        let spoken = futures::stream::iter(0..30).then(|word| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let text = if word < 29 {
+                ": keep-alive\n\n"
+            } else {
+                "data: 1\n\n"
+            };
+            Ok(text.as_bytes().to_vec())
+        });
+        let mut events = Events::over(spoken, Duration::from_secs(1));
+        assert_eq!(events.next().await.unwrap().unwrap().data, "1");
     }
 
     #[test]

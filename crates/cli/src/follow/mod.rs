@@ -77,9 +77,9 @@ async fn follow(
     let mut backoff = Backoff::default();
     loop {
         let why = match client.stream(&path).await {
-            Ok(answer) => {
+            Ok(events) => {
                 backoff = Backoff::default();
-                match read(Events::of(answer), id, &updates).await {
+                match read(events, id, &updates).await {
                     Ok(job) => return Ok(job),
                     Err(why) => why,
                 }
@@ -126,5 +126,77 @@ fn verdict(ended: &[Job]) -> Outcome {
         Ok(())
     } else {
         Err(Stop::new(Exit::JobEnded, unsuccessful.join("\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::{TcpListener, TcpStream},
+        thread,
+        time::Duration,
+    };
+
+    use patchbay_core::secret::Secret;
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "019ab2c3-7d4e-7f00-8000-000000000000";
+    const HEAD: &str =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+
+    fn event(state: &str) -> String {
+        let job = json!({
+            "id": ID, "kind": "sync", "state": state, "args": {}, "attempt": 0,
+            "max_attempts": 4, "created_at": "2026-01-01T00:00:00Z",
+        });
+        format!("event: progress\ndata: {job}\n\n")
+    }
+
+    /// Answers the first request with what it has so far, the second with nothing, later ones
+    /// with the end. No connection is closed.
+    fn speak(listener: &TcpListener) {
+        let mut open = Vec::<TcpStream>::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let answer = match open.len() {
+                0 => format!("{HEAD}{}", event("running")),
+                1 => String::new(),
+                _ => format!("{HEAD}{}", event("succeeded")),
+            };
+            stream.write_all(answer.as_bytes()).unwrap();
+            open.push(stream);
+        }
+    }
+
+    /// As behind a host that was switched off: no end of the connection ever arrives.
+    #[tokio::test]
+    async fn a_stream_that_fell_silent_is_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || speak(&listener));
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .ok();
+        let client = Client::new(url.parse().unwrap(), Secret::new("key")).unwrap();
+        let client = client.with_patience(Duration::from_millis(500));
+        let (updates, mut arriving) = mpsc::channel(UPDATES_WAITING);
+        let following = follow(&client, ID.parse().unwrap(), updates);
+        let ended = tokio::time::timeout(Duration::from_secs(60), following);
+        let ended = ended.await.expect("it is not waited for for ever").unwrap();
+        assert_eq!(ended.state, JobState::Succeeded);
+        let mut broken = Vec::new();
+        while let Some((_, update)) = arriving.recv().await {
+            if let Update::Broken(why) = update {
+                broken.push(why);
+            }
+        }
+        assert!(broken.len() >= 2, "{broken:?}");
+        let silent = |why: &String| why.contains("nothing came for 500ms");
+        assert!(broken.iter().all(silent), "{broken:?}");
     }
 }
