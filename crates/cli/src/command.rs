@@ -12,13 +12,13 @@ const ABOUT: &str = "\
 Patchbay connects an organization's third-party accounts, keeps their credentials, pulls their data
 with visible progress, and never loses a job.
 
-Try it, with a stand-in for Square that needs no account:
+Try it, with stand-ins for providers that need no account:
   patchbay up --sandbox
 
 Then, in another terminal:
-  patchbay connections
-  patchbay sync \"Square sandbox\" --stream catalog --follow
-  patchbay records \"Square sandbox\" --stream catalog";
+  echo sandbox-square-token | patchbay connect square --secret access_token=-
+  patchbay sync square --follow
+  patchbay records square --stream catalog";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -103,7 +103,7 @@ pub enum Command {
     Records(of::records::Arguments),
     /// List what can be connected, or show one provider
     Providers(of::providers::Arguments),
-    /// Run the local stand-in for a provider's API
+    /// Run the local stand-ins for the providers' APIs
     Sandbox(patchbay_sandbox::SandboxArgs),
     /// Print the completion script for a shell: source <(patchbay completions bash)
     Completions {

@@ -29,11 +29,13 @@ pub enum Exit {
     ConsentEnded = 10,
     /// Interrupted from the keyboard.
     Interrupted = 130,
+    /// Stopped by further SIGTERMs before its work had ended.
+    Terminated = 143,
 }
 
 impl Exit {
     /// Every code, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Internal,
         Self::Usage,
         Self::Unreachable,
@@ -45,6 +47,7 @@ impl Exit {
         Self::InUse,
         Self::ConsentEnded,
         Self::Interrupted,
+        Self::Terminated,
     ];
 
     /// The number.
@@ -70,6 +73,9 @@ impl Exit {
                 "a consent ended without a connection: refused, failed or not given in time"
             }
             Self::Interrupted => "interrupted from the keyboard",
+            Self::Terminated => {
+                "a serving process was stopped by a further SIGTERM before its work had ended"
+            }
         }
     }
 }
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn exit_codes_are_the_documented_ones() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130, 143]);
         let page = include_str!("../../../docs/cli.md");
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());

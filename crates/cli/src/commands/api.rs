@@ -39,6 +39,7 @@ pub async fn run(config: Config) -> Outcome {
         sealing.clone(),
         stopping.stop.clone(),
     );
+    let hints = Some(Arc::clone(&fleet.hints));
     let deps = ApiDeps {
         store: fleet.store,
         hints: fleet.hints,
@@ -53,7 +54,10 @@ pub async fn run(config: Config) -> Outcome {
         "api",
         patchbay_api::serve(listener, deps, stopping.stop.clone()),
     );
-    readiness.running(VitalSigns::default());
+    readiness.running(VitalSigns {
+        hints,
+        ..VitalSigns::default()
+    });
     tracing::info!(url, "api is ready");
     parts.run().await
 }

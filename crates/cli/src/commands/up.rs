@@ -45,13 +45,14 @@ commands of this machine use. Copy it while Patchbay is stopped, and you have a 
 
 Examples:
   patchbay up
-  patchbay up --sandbox                          with a stand-in for Square: needs no account
+  patchbay up --sandbox                          with stand-ins for providers: needs no account
   patchbay up --data-dir ./data --listen 127.0.0.1:8080")]
 pub struct Arguments {
-    /// Also run the stand-in for Square, and use it in place of Square
+    /// Also run stand-ins for Square, Google Drive, Slack, Etsy and Shopify, and use them in
+    /// place of these
     #[arg(long)]
     sandbox: bool,
-    /// Order lines (CSV) that the stand-in sells, in place of made-up ones
+    /// Order lines (CSV) that the stand-in for Square sells, in place of made-up ones
     #[arg(long, value_name = "FILE", requires = "sandbox")]
     sandbox_data: Option<PathBuf>,
 }
@@ -129,6 +130,7 @@ pub async fn run(loaded: Loaded, arguments: Arguments, format: Format) -> Outcom
         )),
         breakers: worker.context.outbound.breakers().cloned(),
         scheduler: Some(Arc::clone(&scheduler.reports)),
+        hints: None,
     });
     let queues = config
         .worker_queues

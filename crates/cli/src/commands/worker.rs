@@ -54,6 +54,7 @@ pub async fn run(config: Config) -> Outcome {
         Arc::clone(&worker.context.refresher),
     ));
     let breakers = worker.context.outbound.breakers().cloned();
+    let hints = Some(Arc::clone(&worker.context.hints));
     parts.start(
         "worker",
         patchbay_worker::run(worker, queues, stopping.stop.clone(), stopping.hurry),
@@ -62,6 +63,7 @@ pub async fn run(config: Config) -> Outcome {
         worker: worker_signs,
         grants,
         breakers,
+        hints,
         ..VitalSigns::default()
     });
     tracing::info!(queues = %config.worker_queues, "worker is ready");

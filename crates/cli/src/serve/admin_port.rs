@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{duty_words, listen, readiness::Readiness};
 use crate::exit::Outcome;
 
+/// Half of what the usual probe waits for its answer.
+const PING_WITHIN: Duration = Duration::from_millis(500);
+
 /// Serves the admin address, if one is set, until the stop.
 pub async fn serve(
     config: &Config,
@@ -46,7 +49,8 @@ pub async fn serve(
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
     match readiness.answer() {
-        Ok(remarks) => {
+        Ok(mut remarks) => {
+            remarks.extend(redis_away(&readiness).await);
             let remarks = remarks.iter().map(|remark| format!("but {remark}\n"));
             (
                 StatusCode::OK,
@@ -54,6 +58,15 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
             )
         }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+/// Without Redis everything is done, only later, so this is no reason to take a process away.
+async fn redis_away(readiness: &Readiness) -> Option<String> {
+    let hints = readiness.hints()?;
+    match tokio::time::timeout(PING_WITHIN, hints.ping()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) | Err(_) => Some("Redis is away: work goes on from the table".into()),
     }
 }
 
@@ -132,6 +145,16 @@ mod tests {
 
         fn silent_hosts(&self) -> Vec<(String, String)> {
             vec![("square".into(), "https://a.example".into())]
+        }
+    }
+
+    #[test]
+    fn the_setting_of_the_address_names_what_is_answered_there() {
+        let mut settings = patchbay_core::config::SETTINGS.iter();
+        let setting = settings.find(|setting| setting.key == "admin_listen");
+        for path in ["/healthz", "/readyz", "/metrics", "/duties"] {
+            let named = format!("`{path}`");
+            assert!(setting.unwrap().doc.contains(&named), "{path}");
         }
     }
 

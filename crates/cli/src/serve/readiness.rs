@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use patchbay_core::store::duties::DutyStatus;
+use patchbay_core::{hints::Hints, store::duties::DutyStatus};
 
 /// Shared by the process and its admin port.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,11 @@ pub trait Running: Send + Sync {
     /// Provider and origin of hosts that are left alone because they do not answer.
     fn silent_hosts(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    /// The carrier whose absence makes it slower; `None` where its duties tell of that.
+    fn hints(&self) -> Option<Arc<dyn Hints>> {
+        None
     }
 
     /// What its duties last did; empty where it has none.
@@ -66,6 +71,14 @@ impl Readiness {
             State::Running(process) => process.answer(),
             State::Starting => Err("starting".into()),
             State::Waiting(why) => Err(why),
+        }
+    }
+
+    /// The carrier whose absence makes the process slower; none before it runs.
+    pub fn hints(&self) -> Option<Arc<dyn Hints>> {
+        match self.state() {
+            State::Running(process) => process.hints(),
+            State::Starting | State::Waiting(_) => None,
         }
     }
 

@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Exit codes of a process ended by these signals, as shells count (128 + number).
-const BY_INTERRUPT: i32 = 130;
-const BY_TERMINATE: i32 = 143;
+use crate::exit::Exit;
 
 /// What is left to do after the second signal: give leases back and close.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -47,12 +45,12 @@ async fn obey((mut interrupt, mut terminate): (Signal, Signal), stopping: Stoppi
         () = tokio::time::sleep(LAST_WORDS) => {}
         _ = either(&mut interrupt, &mut terminate) => {}
     }
-    std::process::exit(code);
+    std::process::exit(code.code().into());
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> Exit {
     tokio::select! {
-        _ = interrupt.recv() => BY_INTERRUPT,
-        _ = terminate.recv() => BY_TERMINATE,
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Terminated,
     }
 }

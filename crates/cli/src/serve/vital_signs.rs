@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use patchbay_core::{breaker::Breakers, ids::ProcessId, store::duties::DutyStatus};
+use patchbay_core::{breaker::Breakers, hints::Hints, ids::ProcessId, store::duties::DutyStatus};
 use patchbay_scheduler::Reports;
 use patchbay_worker::{Metrics, Refresher, jobs::ConsentCounts};
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub struct VitalSigns {
     pub breakers: Option<Arc<Breakers>>,
     /// What the scheduler's duties last did.
     pub scheduler: Option<Arc<Reports>>,
+    /// What is slower without Redis and reports no duty of its own.
+    pub hints: Option<Arc<dyn Hints>>,
 }
 
 impl Running for VitalSigns {
@@ -42,6 +44,10 @@ impl Running for VitalSigns {
             Some((_, words)) => Err(words),
             None => Ok(slower.into_iter().map(|(_, words)| words).collect()),
         }
+    }
+
+    fn hints(&self) -> Option<Arc<dyn Hints>> {
+        self.hints.clone()
     }
 
     fn duties(&self) -> Vec<DutyStatus> {
