@@ -1,7 +1,7 @@
 //! `Idempotency-Key` in the transaction of the work.
 
 use patchbay_core::{
-    ids::{ConnectionId, ConsentId, EventId, JobId, ScheduleId},
+    ids::{AlertId, ConnectionId, ConsentId, EventId, JobId, ScheduleId},
     store::idempotency::Repeat,
 };
 use sea_orm::DatabaseTransaction;
@@ -44,6 +44,8 @@ pub enum Made {
     Consent(ConsentId),
     /// A schedule.
     Schedule(ScheduleId),
+    /// A word about an alert.
+    Alert(AlertId),
     /// What the line of the activity log says.
     Told(EventId),
 }
@@ -53,7 +55,7 @@ impl Made {
     pub fn into_jobs(self) -> Vec<JobId> {
         match self {
             Self::Jobs(jobs) | Self::Connection(_, jobs) => jobs,
-            Self::Consent(_) | Self::Schedule(_) | Self::Told(_) => Vec::new(),
+            Self::Consent(_) | Self::Schedule(_) | Self::Alert(_) | Self::Told(_) => Vec::new(),
         }
     }
 }
@@ -132,6 +134,7 @@ pub async fn take(
             ))),
             ("consent", Some((id, _))) => Ok(Some(Made::Consent(ConsentId(*id)))),
             ("event", Some((id, _))) => Ok(Some(Made::Told(EventId(*id)))),
+            ("alert", Some((id, _))) => Ok(Some(Made::Alert(AlertId(*id)))),
             ("schedule", Some((id, _))) => Ok(Some(Made::Schedule(ScheduleId(*id)))),
             _ => Ok(Some(Made::Jobs(ids.into_iter().map(JobId).collect()))),
         },
@@ -151,6 +154,7 @@ pub async fn made(
         Made::Jobs(jobs) => ("jobs", jobs.iter().map(|job| job.0).collect()),
         Made::Consent(consent) => ("consent", vec![consent.0]),
         Made::Schedule(schedule) => ("schedule", vec![schedule.0]),
+        Made::Alert(alert) => ("alert", vec![alert.0]),
         Made::Told(event) => ("event", vec![event.0]),
         Made::Connection(connection, jobs) => (
             "connection",

@@ -173,6 +173,30 @@ async fn channels_are_made_changed_and_removed_by_admins_of_their_organization()
 }
 
 #[tokio::test]
+async fn a_repeat_gives_no_channel_its_former_recipients() {
+    let desk = desk().await;
+    let office = post_office(&desk).await;
+    let body = |to: &str| json!({ "connection_id": office, "to": [to] });
+    let (first, second) = (body("a@example.com"), body("b@example.com"));
+    for (key, body) in [("k1", &first), ("k2", &second)] {
+        let set = desk.post_once("/alert-channels", key, body).await;
+        assert_eq!(set.expect(200)["to"], body["to"]);
+    }
+    let repeated = desk.post_once("/alert-channels", "k1", &first).await;
+    assert_eq!(repeated.expect(200)["to"], json!(["b@example.com"]));
+    let other = desk.post_once("/alert-channels", "k1", &second).await;
+    other.problem(422, "idempotency-key-reused");
+    let events = desk.get("/events?kind=alert_channel.set").await;
+    assert_eq!(events.expect(200)["data"].as_array().unwrap().len(), 2);
+    // What was refused does not use up its key.
+    let wrong = body("nobody");
+    let wrong = desk.post_once("/alert-channels", "k3", &wrong).await;
+    assert_eq!(wrong.pointers(), ["/to/0"]);
+    let right = desk.post_once("/alert-channels", "k3", &first).await;
+    assert_eq!(right.expect(200)["to"], first["to"]);
+}
+
+#[tokio::test]
 async fn wrong_channels_are_refused() {
     let desk = desk().await;
     let office = post_office(&desk).await;

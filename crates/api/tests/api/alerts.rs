@@ -307,6 +307,45 @@ async fn people_acknowledge_and_silence() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_what_a_person_said_undoes_nothing_said_since() {
+    let desk = desk().await;
+    desk.connection(ConnectionStatus::Error).await;
+    look(&desk).await;
+    let id = alerts(&desk, "").await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = |verb: &str| format!("/alerts/{id}/{verb}");
+    let until = |hours| json!({ "until": desk.store.clock().now() + TimeDelta::hours(hours) });
+    let (silent, loud) = (until(2), json!({ "until": null }));
+    let said = desk.post_once(&path("silence"), "k1", &silent).await;
+    assert!(said.expect(200)["silenced_until"].is_string());
+    desk.post_once(&path("silence"), "k2", &loud)
+        .await
+        .expect(200);
+    let repeated = desk.post_once(&path("silence"), "k1", &silent).await;
+    assert_eq!(repeated.expect(200)["silenced_until"], json!(null));
+    let events = desk.get("/events?kind=alert.silenced").await.expect(200);
+    assert_eq!(events["data"].as_array().unwrap().len(), 2);
+    let other = desk.post_once(&path("silence"), "k1", &until(3)).await;
+    other.problem(422, "idempotency-key-reused");
+    desk.clock.advance(TimeDelta::hours(3));
+    let late = desk.post_once(&path("silence"), "k1", &silent).await;
+    late.expect(200);
+
+    let acknowledge = path("acknowledge");
+    for _ in 0..2 {
+        let taken = desk.post_once(&acknowledge, "k1", &json!({})).await;
+        assert_eq!(taken.expect(200)["state"], "acknowledged");
+    }
+    // The key is remembered with who sent it.
+    let member = desk
+        .post_once_as(&desk.member, &acknowledge, "k1", &json!({}))
+        .await;
+    member.problem(422, "idempotency-key-reused");
+}
+
+#[tokio::test]
 async fn another_organization_sees_no_alert_of_ours() {
     let desk = desk().await;
     desk.connection(ConnectionStatus::Error).await;

@@ -177,6 +177,20 @@ impl Desk {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    /// The same under an `Idempotency-Key`.
+    pub async fn post_once(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.post_once_as(&self.owner, path, key, body).await
+    }
+
+    pub async fn post_once_as(&self, who: &str, path: &str, key: &str, body: &Value) -> Answer {
+        let request = self
+            .request(who, Method::POST, path)
+            .header("content-type", "application/json")
+            .header("idempotency-key", key);
+        self.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
+    }
+
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.ask_as(&self.owner, method, path, body).await
     }

@@ -43,6 +43,21 @@ fn every_route_of_the_document_is_in_the_access_table_and_the_other_way_round() 
 }
 
 #[test]
+fn every_post_may_be_repeated_under_a_key() {
+    let document: Value = serde_json::from_str(&patchbay_api::openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(post) = item.get("post") else {
+            continue;
+        };
+        let mut parameters = post["parameters"].as_array().into_iter().flatten();
+        assert!(
+            parameters.any(|one| one["name"] == "Idempotency-Key"),
+            "POST {path} takes no Idempotency-Key, which `patchbay` sends with every POST"
+        );
+    }
+}
+
+#[test]
 fn every_operation_has_a_name_of_its_own() {
     let document: Value = serde_json::from_str(&patchbay_api::openapi()).unwrap();
     let mut names = BTreeSet::new();

@@ -1,19 +1,9 @@
 //! `Idempotency-Key`: a repeat gets what the first request made.
 
-use axum::{body::Body, http::Method};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::desk::{Answer, Desk, SECRET, desk};
-
-async fn with_key(desk: &Desk, path: &str, key: &str, body: &Value) -> Answer {
-    let request = desk
-        .request(&desk.owner, Method::POST, path)
-        .header("content-type", "application/json")
-        .header("idempotency-key", key);
-    desk.send(request.body(Body::from(body.to_string())).unwrap())
-        .await
-}
+use crate::desk::{SECRET, desk};
 
 fn square() -> Value {
     json!({ "provider": "square", "credential": { "access_token": SECRET } })
@@ -22,13 +12,15 @@ fn square() -> Value {
 #[tokio::test]
 async fn a_repeat_renders_the_same_connection_and_job_anew() {
     let desk = desk().await;
-    let first = with_key(&desk, "/connections", "k1", &square())
+    let first = desk
+        .post_once("/connections", "k1", &square())
         .await
         .expect(202);
     let id = first["connection"]["id"].as_str().unwrap();
     desk.pass_test(id.parse().unwrap(), first["job"]["id"].as_str().unwrap())
         .await;
-    let second = with_key(&desk, "/connections", "k1", &square())
+    let second = desk
+        .post_once("/connections", "k1", &square())
         .await
         .expect(200);
     assert_eq!(second["connection"]["id"], first["connection"]["id"]);
@@ -43,14 +35,16 @@ async fn a_repeat_renders_the_same_connection_and_job_anew() {
 async fn another_body_with_the_same_key_is_refused() {
     let desk = desk().await;
     let path = format!("/connections/{}/sync", desk.active_connection().await);
-    with_key(&desk, &path, "k1", &json!({ "streams": ["catalog"] }))
+    desk.post_once(&path, "k1", &json!({ "streams": ["catalog"] }))
         .await
         .expect(202);
-    let other = with_key(&desk, &path, "k1", &json!({ "streams": ["sales"] })).await;
+    let other = desk
+        .post_once(&path, "k1", &json!({ "streams": ["sales"] }))
+        .await;
     other.problem(422, "idempotency-key-reused");
     // The key belongs to its route: elsewhere it is a new one.
     let check = path.replace("/sync", "/check");
-    with_key(&desk, &check, "k1", &json!({})).await.expect(202);
+    desk.post_once(&check, "k1", &json!({})).await.expect(202);
 }
 
 #[tokio::test]
@@ -58,7 +52,7 @@ async fn twins_at_the_same_time_are_one_job() {
     let desk = desk().await;
     let path = format!("/connections/{}/test", desk.active_connection().await);
     let body = json!({});
-    let twins = (0..8).map(|_| with_key(&desk, &path, "twin", &body));
+    let twins = (0..8).map(|_| desk.post_once(&path, "twin", &body));
     let answers = futures::future::join_all(twins).await;
     let ids: std::collections::HashSet<String> = answers
         .into_iter()
@@ -72,10 +66,10 @@ async fn twins_at_the_same_time_are_one_job() {
 async fn a_refused_request_does_not_use_up_its_key() {
     let desk = desk().await;
     let path = format!("/connections/{}/sync", desk.active_connection().await);
-    with_key(&desk, &path, "k1", &json!({ "streams": ["weather"] }))
+    desk.post_once(&path, "k1", &json!({ "streams": ["weather"] }))
         .await
         .problem(422, "validation");
-    with_key(&desk, &path, "k1", &json!({ "streams": ["catalog"] }))
+    desk.post_once(&path, "k1", &json!({ "streams": ["catalog"] }))
         .await
         .expect(202);
 }
@@ -84,9 +78,9 @@ async fn a_refused_request_does_not_use_up_its_key() {
 async fn a_key_is_forgotten_after_a_day() {
     let desk = desk().await;
     let path = format!("/connections/{}/test", desk.active_connection().await);
-    let first = with_key(&desk, &path, "k1", &json!({})).await.expect(202);
+    let first = desk.post_once(&path, "k1", &json!({})).await.expect(202);
     desk.clock.advance(TimeDelta::hours(25));
-    let second = with_key(&desk, &path, "k1", &json!({})).await.expect(202);
+    let second = desk.post_once(&path, "k1", &json!({})).await.expect(202);
     assert_ne!(first["id"], second["id"]);
 }
 
@@ -95,10 +89,10 @@ async fn forgotten_keys_are_removed_and_no_others() {
     let desk = desk().await;
     let path = format!("/connections/{}/test", desk.active_connection().await);
     for key in ["old1", "old2", "old3"] {
-        with_key(&desk, &path, key, &json!({})).await.expect(202);
+        desk.post_once(&path, key, &json!({})).await.expect(202);
     }
     desk.clock.advance(TimeDelta::hours(25));
-    with_key(&desk, &path, "new", &json!({})).await.expect(202);
+    desk.post_once(&path, "new", &json!({})).await.expect(202);
     let mut pruned = Vec::new();
     for _ in 0..3 {
         pruned.push(desk.store.idempotency_prune(2).await.unwrap());
@@ -111,7 +105,7 @@ async fn a_key_that_is_none_is_refused() {
     let desk = desk().await;
     let path = format!("/connections/{}/test", desk.active_connection().await);
     for key in ["", "with space", &"x".repeat(256)] {
-        with_key(&desk, &path, key, &json!({}))
+        desk.post_once(&path, key, &json!({}))
             .await
             .problem(400, "invalid-idempotency-key");
     }
@@ -123,7 +117,7 @@ async fn a_repeated_cancel_is_no_refusal() {
     let job = desk.noop_job().await.id;
     let path = format!("/jobs/{job}/cancel");
     for _ in 0..2 {
-        let answer = with_key(&desk, &path, "k1", &json!({})).await.expect(200);
+        let answer = desk.post_once(&path, "k1", &json!({})).await.expect(200);
         assert_eq!(answer["state"], "cancelled");
     }
     desk.post(&path, json!({})).await.problem(409, "job-state");

@@ -1,6 +1,5 @@
-//! What people do with an alert: acknowledge, silence. Both may be said again without
-//! further effect, so neither needs an `Idempotency-Key`; and of one that is resolved, which may
-//! come back.
+//! What people do with an alert: acknowledge, silence; also with one that is resolved, which
+//! may come back.
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,9 +12,10 @@ use super::{AlertView, show};
 use crate::{
     access::Caller,
     extract::{Body, Id},
+    once::{self, Made, Turn},
     problem::{FieldError, Problem, ProblemBody},
     routes::Empty,
-    state::{Announcement, Api},
+    state::Api,
 };
 
 /// The longest that an alert may be silent.
@@ -32,7 +32,7 @@ pub struct SilenceAlert {
 /// Takes notice of an alert. Whoever was first stays named.
 #[utoipa::path(
     post, path = "/alerts/{id}/acknowledge", tag = "overview",
-    params(("id" = Uuid, Path, description = "The alert")),
+    params(("id" = Uuid, Path, description = "The alert"), once::Header),
     request_body(content = Option<Empty>),
     responses(
         (status = 200, description = "Acknowledged; also if it was before", body = AlertView),
@@ -46,20 +46,21 @@ pub async fn acknowledge(
     body: Body<Empty>,
 ) -> Result<Json<AlertView>, Problem> {
     body.faults.with(Ok(()))?;
-    let tx = api.store.begin().await?;
-    let alert = hold(&api, &tx, &caller, id).await?;
-    api.store
-        .acknowledge_alert(&tx, &alert, &caller.actor())
-        .await?;
-    tx.commit().await?;
-    tell(&api, &caller, id);
+    if let Turn::First(mut work) = once::begin(&api, &caller, &body.once).await? {
+        let alert = hold(&api, &work.tx, &caller, id).await?;
+        api.store
+            .acknowledge_alert(&work.tx, &alert, &caller.actor())
+            .await?;
+        work.announcement.alert(caller.org, id);
+        work.end(Made::Alert(id)).await?;
+    }
     Ok(Json(show(&api, &caller, id).await?))
 }
 
 /// Silences an alert until a time, or ends its silence.
 #[utoipa::path(
     post, path = "/alerts/{id}/silence", tag = "overview",
-    params(("id" = Uuid, Path, description = "The alert")),
+    params(("id" = Uuid, Path, description = "The alert"), once::Header),
     request_body = SilenceAlert,
     responses(
         (status = 200, body = AlertView),
@@ -74,35 +75,31 @@ pub async fn silence(
     Body {
         value: body,
         faults,
-        once: _,
+        once,
     }: Body<SilenceAlert>,
 ) -> Result<Json<AlertView>, Problem> {
-    let now = api.store.clock().now();
-    faults.with(match body.until {
-        Some(until) if until <= now => Err(vec![FieldError::at("/until", "must be in the future")]),
-        Some(until) if until - now > LONGEST => Err(vec![FieldError::at(
-            "/until",
-            "must be at most a year ahead",
-        )]),
-        Some(_) | None => Ok(()),
-    })?;
-    let tx = api.store.begin().await?;
-    let alert = hold(&api, &tx, &caller, id).await?;
-    if alert.silenced_until != body.until {
-        api.store
-            .silence_alert(&tx, &alert, body.until, &caller.actor())
-            .await?;
+    if let Turn::First(mut work) = once::begin(&api, &caller, &once).await? {
+        faults.with(possible(body.until, api.store.clock().now()))?;
+        let alert = hold(&api, &work.tx, &caller, id).await?;
+        if alert.silenced_until != body.until {
+            api.store
+                .silence_alert(&work.tx, &alert, body.until, &caller.actor())
+                .await?;
+        }
+        work.announcement.alert(caller.org, id);
+        work.end(Made::Alert(id)).await?;
     }
-    tx.commit().await?;
-    tell(&api, &caller, id);
     Ok(Json(show(&api, &caller, id).await?))
 }
 
-/// After the commit: who watches the org looks.
-fn tell(api: &Api, caller: &Caller, id: AlertId) {
-    let mut announcement = Announcement::default();
-    announcement.alert(caller.org, id);
-    api.announce(announcement);
+/// Whether an alert may be silent until then.
+fn possible(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), Vec<FieldError>> {
+    let wrong = match until {
+        Some(until) if until <= now => "must be in the future",
+        Some(until) if until - now > LONGEST => "must be at most a year ahead",
+        Some(_) | None => return Ok(()),
+    };
+    Err(vec![FieldError::at("/until", wrong)])
 }
 
 /// The alert in the caller's org, its row held until the transaction ends.

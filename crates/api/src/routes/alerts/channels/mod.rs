@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 use crate::{
     access::Caller,
     extract::{Body, Id},
+    once::{self, Made, Turn},
     problem::{FieldError, Problem, ProblemBody},
     routes::jobs::{FailureView, failure},
     state::Api,
@@ -143,7 +144,7 @@ pub async fn list(
 /// most, not while it is silent or after a person has acknowledged it, and not what is about the channel's own
 /// connection.
 #[utoipa::path(
-    post, path = "/alert-channels", tag = "overview",
+    post, path = "/alert-channels", tag = "overview", params(once::Header),
     request_body = SetAlertChannel,
     responses(
         (status = 200, body = ChannelView),
@@ -156,27 +157,29 @@ pub async fn set(
     Body {
         value: body,
         faults,
-        once: _,
+        once,
     }: Body<SetAlertChannel>,
 ) -> Result<Json<ChannelView>, Problem> {
     let id = body.connection_id;
-    let tx = api.store.begin().await?;
-    api.store.lock_org(&tx, caller.org).await?;
-    let row = api.store.lock_connection(&tx, caller.org, id).await?;
-    let mut errors = wrong(&api, row.as_ref(), &body.to);
-    let others = api.store.count_other_channels(&tx, caller.org, id).await?;
-    if others >= CHANNELS_OF_AN_ORG {
-        errors.push(FieldError::at("/connection_id", full()));
+    if let Turn::First(work) = once::begin(&api, &caller, &once).await? {
+        let (store, tx) = (&api.store, &work.tx);
+        store.lock_org(tx, caller.org).await?;
+        let row = store.lock_connection(tx, caller.org, id).await?;
+        let mut errors = wrong(&api, row.as_ref(), &body.to);
+        let others = store.count_other_channels(tx, caller.org, id).await?;
+        if others >= CHANNELS_OF_AN_ORG {
+            errors.push(FieldError::at("/connection_id", full()));
+        }
+        faults.with(if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(errors)
+        })?;
+        store
+            .set_alert_channel(tx, caller.org, id, &body.to, &caller.actor())
+            .await?;
+        work.end(Made::Connection(id, Vec::new())).await?;
     }
-    faults.with(if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    })?;
-    api.store
-        .set_alert_channel(&tx, caller.org, id, &body.to, &caller.actor())
-        .await?;
-    tx.commit().await?;
     let made = channels(&api, &caller).await?;
     let made = made
         .into_iter()
