@@ -40,3 +40,28 @@ impl Refresh {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_marks_in_a_second_are_about_ten_reads_and_the_last_one_is_read() {
+        let began = Instant::now();
+        let mut refresh = Refresh::new();
+        let mut reads = Vec::new();
+        for ms in 0..1_000 {
+            let now = began + Duration::from_millis(ms);
+            refresh.mark(now);
+            if refresh.take(now) {
+                reads.push(ms);
+            }
+        }
+        let last = refresh.due.expect("the last mark waits for its read");
+        assert!(last <= began + Duration::from_secs(1) + THROTTLE);
+        assert!(refresh.take(last));
+        assert!(!refresh.take(last + THROTTLE), "it was marked no more");
+        assert!((9..=10).contains(&reads.len()), "{reads:?}");
+        assert!(reads[0] <= 10, "the first mark does not wait: {reads:?}");
+    }
+}
