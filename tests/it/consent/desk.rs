@@ -131,16 +131,11 @@ impl Desk {
         let keyring = Keyring::parse(&Keyring::generate()).unwrap();
         let sealing = keyring.sealing_public().clone();
         let deployment = store.deployment_id().await.unwrap();
-        let registry = ["square", "google_drive"]
-            .into_iter()
-            .filter(|key| Registry::builtin().get(key).is_some())
-            .fold(Registry::builtin(), |registry, key| {
-                let url = match key {
-                    "square" => sandbox.square_url(),
-                    _ => sandbox.google_url(),
-                };
-                registry.with_base_url(key, url.parse().unwrap()).unwrap()
-            });
+        let stand_ins = sandbox.urls().into_iter();
+        let registry = stand_ins.fold(Registry::builtin(), |registry, (at, url)| {
+            let key = if at == "google" { "google_drive" } else { at };
+            registry.with_base_url(key, url.parse().unwrap()).unwrap()
+        });
         let providers = Arc::new((plan.registry)(registry));
         let loopback = if plan.reaches_loopback {
             vec!["127.0.0.0/8".parse().unwrap()]
@@ -160,12 +155,12 @@ impl Desk {
                     },
                     ..OutboundConfig::default()
                 })
-            silence: Arc::default(),
                 .unwrap(),
             ),
             clients: Arc::new(OauthClients::new(clients())),
             refresher: Arc::default(),
             consents: Arc::default(),
+            silence: Arc::default(),
             store: store.clone(),
         };
         let tx = store.begin().await.unwrap();
@@ -202,6 +197,11 @@ impl Desk {
 
     /// A worker of the interactive queue, until it is dropped.
     pub fn worker(&self) -> DropGuard {
+        self.worker_of(&[Queue::Interactive])
+    }
+
+    /// A worker of these queues, until it is dropped.
+    pub fn worker_of(&self, queues: &[Queue]) -> DropGuard {
         let ctx = self.ctx.clone();
         let connect = own_connection(self.url.clone(), &ctx);
         let mut deps = WorkerDeps::new(ctx, connect, "worker", "test");
@@ -209,7 +209,7 @@ impl Desk {
         let shutdown = CancellationToken::new();
         tokio::spawn(patchbay_worker::run(
             deps,
-            vec![(Queue::Interactive, 8)],
+            queues.iter().map(|queue| (*queue, 8)).collect(),
             shutdown.clone(),
             CancellationToken::new(),
         ));

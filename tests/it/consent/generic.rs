@@ -102,6 +102,37 @@ pub fn with_testbed(registry: Registry, url: &str, advertised: bool) -> Registry
         .unwrap()
 }
 
+/// A provider that acts as before, with another manifest.
+#[derive(Debug)]
+struct Redeclared {
+    manifest: Manifest,
+    provider: Arc<dyn Provider>,
+}
+
+/// The registry with a change in what one of its providers declares.
+pub fn redeclared(registry: Registry, key: &str, change: impl FnOnce(&mut Value)) -> Registry {
+    let provider = Arc::clone(registry.get(key).unwrap());
+    let mut manifest = serde_json::to_value(provider.manifest()).unwrap();
+    change(&mut manifest);
+    let manifest = serde_json::from_value(manifest).unwrap();
+    registry.with(Arc::new(Redeclared { manifest, provider }))
+}
+
+#[async_trait]
+impl Provider for Redeclared {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    async fn test(&self, session: &Session) -> Result<Account, ProviderError> {
+        self.provider.test(session).await
+    }
+
+    async fn pull(&self, session: &Session, pull: &Pull) -> Result<Page, ProviderError> {
+        self.provider.pull(session, pull).await
+    }
+}
+
 #[async_trait]
 impl Provider for Testbed {
     fn manifest(&self) -> &Manifest {

@@ -3,10 +3,6 @@
 
 use std::time::Duration;
 
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
-};
 use patchbay_core::outbound::{AddressPolicy, Outbound, OutboundConfig, OutboundRequest, header};
 use patchbay_sandbox::{
     oauth::{Answer, Client, Kind},
@@ -18,42 +14,13 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use url::Url;
 
-use super::stage::Fleet;
+use super::{
+    needles::{assert_clean, found},
+    recording::{Recording, answer},
+    stage::Fleet,
+};
 
 const CANARY: &str = "canary-3b1f9c27d5-token-of-the-merchant";
-
-/// A secret in every form in which it could have been written: raw, URL-encoded, hex, and
-/// base64 at each of the three places it can have in a group of three bytes.
-fn needles(secret: &str) -> Vec<String> {
-    let bytes = secret.as_bytes();
-    let mut needles = vec![
-        secret.to_owned(),
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        secret.replace('-', "%2D").replace('_', "%5F"),
-    ];
-    for phase in 0..3 {
-        let mut padded = vec![0; phase];
-        padded.extend_from_slice(bytes);
-        for text in [
-            STANDARD_NO_PAD.encode(&padded),
-            URL_SAFE_NO_PAD.encode(&padded),
-        ] {
-            // The first and the last group also depend on what stands beside the token.
-            needles.push(text[4..text.len() - 4].to_owned());
-        }
-    }
-    needles
-}
-
-fn assert_clean(place: &str, text: &str, secrets: &[String]) {
-    assert!(!text.is_empty(), "{place} is empty: nothing was searched");
-    for needle in secrets.iter().flat_map(|secret| needles(secret)) {
-        assert!(
-            !text.contains(&needle),
-            "a secret stands in {place} as {needle}"
-        );
-    }
-}
 
 /// Every row of every table as text; binary columns are hex.
 async fn database_dump(fleet: &Fleet) -> String {
@@ -100,32 +67,131 @@ async fn a_token_stands_nowhere_in_clear() {
         .square
         .set_token(Token::new(CANARY, DEFAULT_MERCHANT))
         .unwrap();
+    let stream = Recording::of(&fleet, "stream").await;
     fleet.connect_with(CANARY);
+    let (job, followed) = followed_sync(&fleet).await;
+    let shown = fleet.json(&["connections", "show", "square"]);
+    let connection = shown["id"].as_str().unwrap().to_owned();
     let said = [
         fleet.json(&["sync", "square", "--stream", "customers", "--follow"]),
-        fleet.json(&["connections", "show", "square"]),
+        shown,
         fleet.json(&["jobs"]),
     ];
     let wrong = format!("{CANARY}-and-more");
     fleet.refused_with(&wrong);
 
     let secrets = [CANARY.to_owned()];
-    assert_clean_everywhere(&fleet, &processes, &said, &secrets).await;
+    let answers = answers(&fleet, &connection, &job).await;
+    assert_streamed(&stream, &connection, &job).await;
+    let told = Told {
+        said: &said,
+        streams: &[stream.text(), followed],
+        answers: &answers,
+    };
+    assert_clean_everywhere(&fleet, &processes, &told, &secrets).await;
+    a_planted_text_is_found(&fleet, &connection, &job, &stream).await;
+}
+
+/// Starts a sync and reads its progress to the end; the job, and all that was read.
+async fn followed_sync(fleet: &Fleet) -> (String, String) {
+    let started = fleet.json(&["sync", "square", "--stream", "customers"]);
+    let job = started["jobs"][0].get("id").or(started[0].get("id"));
+    let job = job.and_then(Value::as_str);
+    let job = job.unwrap_or_else(|| panic!("no job in {started}"));
+    let events = Recording::of(fleet, &format!("jobs/{job}/events")).await;
+    let followed = events.ended().await;
+    assert!(followed.contains("event: end"), "{followed}");
+    assert!(followed.contains("\"succeeded\""), "{followed}");
+    (job.to_owned(), followed)
+}
+
+/// The org's stream has told of the connection and of its work, which is none of a picture.
+async fn assert_streamed(stream: &Recording, connection: &str, job: &str) {
+    for text in ["event: picture", "event: job", "event: connection"] {
+        stream.until(text).await;
+    }
+    stream.until(connection).await;
+    stream.until(job).await;
+}
+
+/// Whatever can be read of a connection and its work, to the byte.
+async fn answers(fleet: &Fleet, connection: &str, job: &str) -> Vec<String> {
+    let paths = [
+        "connections".to_owned(),
+        format!("connections/{connection}"),
+        format!("connections/{connection}/health"),
+        format!("connections/{connection}/records?stream=customers"),
+        "events".to_owned(),
+        "jobs".to_owned(),
+        format!("jobs/{job}"),
+        format!("jobs/{job}/logs"),
+        "oauth-clients".to_owned(),
+        "alerts".to_owned(),
+        "stats".to_owned(),
+    ];
+    let mut answers = Vec::new();
+    for path in paths {
+        answers.push(answer(fleet, "GET", &path, "").await);
+    }
+    answers
+}
+
+/// What a fleet has told.
+struct Told<'a> {
+    /// By commands and pages.
+    said: &'a [Value],
+    /// By server-sent events.
+    streams: &'a [String],
+    /// By the API, to the byte.
+    answers: &'a [String],
 }
 
 async fn assert_clean_everywhere(
     fleet: &Fleet,
     processes: &[Process],
-    said: &[Value],
+    told: &Told<'_>,
     secrets: &[String],
 ) {
     assert_clean("the database", &database_dump(fleet).await, secrets);
     assert_clean("Redis", &redis_dump(fleet), secrets);
-    for answer in said {
+    for answer in told.said {
         assert_clean("an answer", &answer.to_string(), secrets);
     }
+    for answer in told.answers {
+        assert_clean("an answer of the API", answer, secrets);
+    }
+    for stream in told.streams {
+        assert_clean("a stream of events", stream, secrets);
+    }
     for process in processes {
-        assert_clean("a log", &process.log().unwrap(), secrets);
+        let log = process.log().unwrap();
+        assert!(log.contains("TRACE"), "everything is logged");
+        assert_clean("a log", &log, secrets);
+    }
+}
+
+const PLANTED: &str = "planted-5d80e2f6b1-name-of-a-connection";
+
+/// The searches can fail: a text that is shown and kept in clear is found wherever it is.
+async fn a_planted_text_is_found(fleet: &Fleet, connection: &str, job: &str, stream: &Recording) {
+    let body = json!({ "name": PLANTED }).to_string();
+    answer(fleet, "PATCH", &format!("connections/{connection}"), &body).await;
+    stream.until(PLANTED).await;
+    let client = redis::Client::open(fleet.redis.url()).unwrap();
+    let value = format!("{}{PLANTED}{PLANTED}", "x".repeat(500));
+    redis::cmd("SET")
+        .arg("planted")
+        .arg(value)
+        .exec(&mut client.get_connection().unwrap())
+        .unwrap();
+    let answers = answers(fleet, connection, job).await.concat();
+    for (place, text) in [
+        ("the database", database_dump(fleet).await),
+        ("Redis", redis_dump(fleet)),
+        ("the stream", stream.text()),
+        ("the answers", answers),
+    ] {
+        assert!(found(&text, PLANTED).is_some(), "not found in {place}");
     }
 }
 
@@ -177,18 +243,20 @@ async fn nothing_of_a_consent_stands_anywhere_in_clear() {
         fleet.scheduler().await,
         fleet.worker().await,
     ];
+    let stream = Recording::of(&fleet, "stream").await;
     let asked = fleet.post("authorize/square", &json!({})).await;
     let pages = browse(asked["url"].as_str().unwrap().parse().unwrap()).await;
     let end = pages.last().unwrap();
     assert!(end.contains("onnected"), "{end}");
     // A refresh on the way, and a revocation at the end.
     oauth.expire(None, Kind::default());
-    let mut said = vec![
-        fleet.json(&["sync", "square", "--stream", "customers", "--follow"]),
-        fleet.json(&["connections", "show", "square"]),
-    ];
-    assert_eq!(oauth.refresh_calls(), 1, "{said:?}");
-    let connection = said[1]["id"].as_str().unwrap().to_owned();
+    let (job, followed) = followed_sync(&fleet).await;
+    let mut said = vec![fleet.json(&["connections", "show", "square"])];
+    assert_eq!(oauth.refresh_calls(), 1, "{followed}");
+    let connection = said[0]["id"].as_str().unwrap().to_owned();
+    let consent = format!("consents/{}", asked["consent_id"].as_str().unwrap());
+    let mut answers_before = answers(&fleet, &connection, &job).await;
+    answers_before.push(answer(&fleet, "GET", &consent, "").await);
     fleet
         .post(
             &format!("connections/{connection}/revoke?wait=10"),
@@ -213,5 +281,13 @@ async fn nothing_of_a_consent_stands_anywhere_in_clear() {
         "a code, a refresh token, two access tokens"
     );
     secrets.push(CLIENT_SECRET.to_owned());
-    assert_clean_everywhere(&fleet, &processes, &said, &secrets).await;
+    let mut answers = answers(&fleet, &connection, &job).await;
+    answers.append(&mut answers_before);
+    assert_streamed(&stream, &connection, &job).await;
+    let told = Told {
+        said: &said,
+        streams: &[stream.text(), followed],
+        answers: &answers,
+    };
+    assert_clean_everywhere(&fleet, &processes, &told, &secrets).await;
 }

@@ -6,6 +6,8 @@
 
 mod canary;
 mod key_rotation;
+mod needles;
+mod recording;
 mod redis_lost;
 mod reencrypt_killed;
 mod stage;

@@ -93,10 +93,12 @@ async fn attempt(
             }
         }
     };
-    // Square says with the test what it granted, the others with the grant.
+    // Etsy says with the test what it granted, most with the grant; who says nothing granted
+    // what was asked for (RFC 6749, section 5.1).
     let granted = grant.scopes.clone().or_else(|| account.scopes.clone());
-    store_grant(exchange, &tx, &row, grant, granted.clone()).await?;
-    let missing = granted.and_then(|granted| lacks(exchange, &granted));
+    let granted = granted.unwrap_or_else(|| asked(exchange));
+    let missing = lacks(exchange, &granted);
+    store_grant(exchange, &tx, &row, grant, granted).await?;
     let (refused, words) = missing.unzip();
     let failure = words.as_ref().map(|words: &String| {
         Failure::new(
@@ -187,7 +189,7 @@ async fn store_grant(
     tx: &DatabaseTransaction,
     row: &connection::Model,
     grant: &Grant,
-    scopes: Option<Vec<String>>,
+    scopes: Vec<String>,
 ) -> Result<(), Lost> {
     let (ctx, org, consent) = (exchange.ctx, exchange.org, exchange.consent);
     let id = CredentialId::new(ctx.store.clock());
@@ -200,7 +202,7 @@ async fn store_grant(
     let due = due_ahead(row.id, ctx.clock.now(), grant.expires_at);
     let facts = GrantFacts {
         client_id: consent.client_id.clone(),
-        scopes,
+        scopes: Some(scopes),
         refreshable,
         refresh_expires_at: grant.refresh_expires_at,
         refresh_due_at: due.filter(|_| refreshable),
@@ -217,22 +219,27 @@ async fn store_grant(
     Ok(())
 }
 
+/// The scopes that the consent was asked for with.
+fn asked(exchange: &Exchange<'_>) -> Vec<String> {
+    match &exchange.consent.scopes {
+        Value::Array(scopes) => {
+            let scopes = scopes.iter().filter_map(Value::as_str);
+            scopes.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Which capabilities were asked for and not granted, also in words.
 fn lacks(exchange: &Exchange<'_>, granted: &[String]) -> Option<(Shortfall, String)> {
     let manifest = exchange.provider.manifest();
-    let asked: Vec<&str> = match &exchange.consent.scopes {
-        Value::Array(scopes) => scopes.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let refused: Vec<&str> = asked
-        .into_iter()
-        .filter(|scope| !granted.iter().any(|one| one == scope))
-        .collect();
+    let mut refused = asked(exchange);
+    refused.retain(|scope| !granted.contains(scope));
     if refused.is_empty() {
         return None;
     }
     let mut shortfall = manifest.shortfall(granted);
-    shortfall.retain(|_, scopes| scopes.iter().any(|scope| refused.contains(&scope.as_str())));
+    shortfall.retain(|_, scopes| scopes.iter().any(|scope| refused.contains(scope)));
     let lost: Vec<&str> = shortfall
         .keys()
         .filter_map(|key| {
