@@ -1,5 +1,7 @@
 //! Which connections are checked when.
 
+use std::time::Duration;
+
 use patchbay_core::connection::ConnectionStatus;
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -11,6 +13,7 @@ on_both_databases!(
     what_is_switched_off_or_disconnected_is_not_checked,
     a_tick_that_was_missed_is_made_up_once_and_keeps_its_place,
     many_due_checks_make_batches_of_a_hundred,
+    checks_that_no_worker_makes_lag_although_schedulers_go_on,
 );
 
 async fn connections_are_checked_once_in_their_interval(clinic: Clinic) {
@@ -111,4 +114,26 @@ async fn many_due_checks_make_batches_of_a_hundred(clinic: Clinic) {
         passed += clinic.work(job).await.unwrap()["passed"].as_u64().unwrap();
     }
     assert_eq!(passed, 120);
+}
+
+async fn checks_that_no_worker_makes_lag_although_schedulers_go_on(clinic: Clinic) {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let lag = async || clinic.ctx.store.check_lag().await.unwrap();
+    clinic.patients(2).await;
+    assert_eq!(lag().await, Duration::ZERO);
+    clinic.advance(5).await;
+    let mut jobs = clinic.tick().await;
+    for _ in 0..2 {
+        clinic.advance(5).await;
+        jobs.extend(clinic.tick().await);
+    }
+    let behind = lag().await;
+    assert!(
+        (minutes(10)..minutes(11)).contains(&behind),
+        "the first batch waits for a worker: {behind:?}"
+    );
+    for job in jobs {
+        clinic.work(job).await.unwrap();
+    }
+    assert_eq!(lag().await, Duration::ZERO);
 }

@@ -6,6 +6,8 @@ mod clinic;
 mod due;
 mod numbers;
 mod retention;
+mod silence;
+mod standin;
 mod verdicts;
 
 /// One test per database.

@@ -105,7 +105,7 @@ async fn one_blip_is_no_outage_and_an_outage_is_told_once(clinic: Clinic) {
 }
 
 /// What the log says of the health, oldest first, as from and to.
-async fn told(clinic: &Clinic, patient: Patient) -> Vec<(Value, Value)> {
+pub async fn told(clinic: &Clinic, patient: Patient) -> Vec<(Value, Value)> {
     let filter = EventFilter {
         connection: Some(patient.id),
         kind: Some(EventKind::ConnectionHealthChanged),

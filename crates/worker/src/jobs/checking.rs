@@ -176,7 +176,8 @@ async fn test(
         () = run.stop.cancelled() => return Err(run.released()),
     };
     match &answer {
-        Ok(Err(error)) if error.host_is_down => {}
+        // Such a failure comes at once, or nothing was sent: neither is an answer.
+        Ok(Err(error)) if error.host_is_down || error.paused => {}
         Ok(_) => ctx.silence.answered(&opened.session),
         Err(_) => ctx.silence.in_vain(&opened.session, patience).await,
     }
