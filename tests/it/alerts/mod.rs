@@ -7,6 +7,7 @@ pub mod receiver;
 mod refusals;
 mod secrets;
 mod telling;
+mod waiting;
 
 /// One test per database.
 macro_rules! on_both_databases {

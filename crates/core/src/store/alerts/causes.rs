@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     super::{Store, StoreError},
     limits::{Patience, failed_enough},
+    waiting::Place,
 };
 use crate::{
     alerts::{AlertKind, BOUNDS},
@@ -17,9 +18,9 @@ use crate::{
     job::Queue,
 };
 
-/// Of dead jobs, of laned jobs that wait and of connections that failed, more than this are not
-/// counted or looked through at once.
-const LOOKED_THROUGH: u32 = 1_000;
+/// Of dead jobs, of jobs that wait and of connections that failed, more than this are not counted
+/// or looked through at once.
+pub(super) const LOOKED_THROUGH: u32 = 1_000;
 /// Late schedules that are counted.
 const LATE_COUNTED: u32 = 10_000;
 
@@ -196,8 +197,8 @@ impl Store {
         Ok(causes.collect())
     }
 
-    /// Orgs with a job that has been due for longer than the org allows: a step through the
-    /// indexes of due jobs for each org that has any, not for each job.
+    /// Orgs with a job that waits for a worker for longer than the org allows: a step through
+    /// the indexes of due jobs for each org that has any, not for each job.
     ///
     /// # Errors
     /// The database.
@@ -205,10 +206,11 @@ impl Store {
         &self,
         now: DateTime<Utc>,
     ) -> Result<Vec<Cause>, StoreError> {
+        let too_long_ago = self.too_long_ago("$1", Patience::Queues);
         let mut orgs = BTreeSet::new();
         for queue in Queue::ALL {
-            for lane in ["lane is null", "lane is not null"] {
-                let of = format!("state = 'queued' and {lane} and queue = '{}'", queue.name());
+            for place in Place::ALL {
+                let of = place.queued(queue);
                 let sql = format!(
                     "with recursive turns (turn) as (
                          select (select turn from jobs where {of} order by turn limit 1)
@@ -217,16 +219,8 @@ impl Store {
                                  order by j.turn limit 1)
                          from turns where turns.turn is not null)
                      select turn from turns left join alert_limits l on l.org_id = turns.turn
-                     where turn is not null and exists (
-                         select 1 from (select run_at from jobs j
-                                        where {of} and j.turn = turns.turn
-                                        order by {order} limit {LOOKED_THROUGH}) waiting
-                         where run_at < {too_long_ago})",
-                    order = match lane {
-                        "lane is null" => "j.run_at",
-                        _ => "j.lane, j.id",
-                    },
-                    too_long_ago = self.too_long_ago("$1", Patience::Queues)
+                     where turn is not null and {waits}",
+                    waits = place.waits_too_long(queue, "turns.turn", &too_long_ago)
                 );
                 let rows = self
                     .db()
@@ -277,23 +271,13 @@ impl Store {
             AlertKind::QueueOld => {
                 let too_long_ago = self.too_long_ago("$2", Patience::Queues);
                 // As far as the look that raises it goes, and through the same indexes.
-                let none = |queue: &Queue, lane: &str, order: &str| {
-                    format!(
-                        "not exists (select 1 from (select run_at from jobs
-                             where state = 'queued' and {lane} and queue = '{}' and turn = a.org_id
-                             order by {order} limit {LOOKED_THROUGH}) waiting
-                         where run_at < {too_long_ago})",
-                        queue.name()
-                    )
+                let none = |queue: &Queue| {
+                    Place::ALL.map(|place| {
+                        let waits = place.waits_too_long(*queue, "a.org_id", &too_long_ago);
+                        format!("not {waits}")
+                    })
                 };
-                let of_queue = |queue: &Queue| {
-                    let (free, laned) = (
-                        none(queue, "lane is null", "run_at"),
-                        none(queue, "lane is not null", "lane, id"),
-                    );
-                    format!("{free} and {laned}")
-                };
-                let all: Vec<String> = Queue::ALL.iter().map(of_queue).collect();
+                let all: Vec<String> = Queue::ALL.iter().flat_map(none).collect();
                 all.join(" and ")
             }
         }

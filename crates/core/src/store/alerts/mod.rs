@@ -14,6 +14,7 @@ mod look;
 mod read;
 mod reconcile;
 mod telling;
+mod waiting;
 mod webhooks;
 
 pub use channels::{CHANNELS_OF_AN_ORG, SEND_EMAIL};
