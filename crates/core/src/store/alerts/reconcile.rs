@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, Value, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
+    QueryFilter, QueryOrder, Value, sea_query::Expr,
 };
 use serde_json::json;
 
@@ -162,7 +162,8 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the alert that was over a moment ago again, or makes a new one.
+    /// Opens the alert that was over a moment ago again, or one that is silent still: who said
+    /// until when meant this cause, however long it was gone. Else makes a new one.
     async fn raise_alert(
         &self,
         cause: &Cause,
@@ -171,15 +172,25 @@ impl Store {
     ) -> Result<Option<ChangedAlert>, StoreError> {
         let tx = self.begin().await?;
         let limits = self.limits_in_force(&tx, cause.org).await?;
+        let quiet_since = before(now, limits.quiet);
         let over = Entity::find()
             .filter(Column::OrgId.eq(cause.org))
             .filter(Column::CauseKey.eq(key))
-            .filter(Column::ResolvedAt.gt(before(now, limits.quiet)))
+            .filter(Column::ResolvedAt.is_not_null())
+            .filter(
+                Condition::any()
+                    .add(Column::ResolvedAt.gt(quiet_since))
+                    .add(Column::SilencedUntil.gt(now)),
+            )
             .order_by_desc(Column::ResolvedAt)
             .one(&tx)
             .await?;
         let raised = match &over {
-            Some(alert) => reopen(&tx, alert, cause, now).await?,
+            Some(alert) => {
+                let flaps = alert.resolved_at.is_some_and(|at| at > quiet_since);
+                let alert = if flaps { alert.clone() } else { unknown(alert) };
+                reopen(&tx, &alert, cause, now).await?
+            }
             None => self.insert_alert(&tx, cause, key, now).await?,
         };
         let Some(alert) = raised else {
@@ -265,6 +276,15 @@ fn changed(alert: &Model) -> ChangedAlert {
     }
 }
 
+/// That a person knew of it is long ago.
+fn unknown(alert: &Model) -> Model {
+    Model {
+        acknowledged_at: None,
+        acknowledged_by: None,
+        ..alert.clone()
+    }
+}
+
 async fn reopen(
     tx: &DatabaseTransaction,
     alert: &Model,
@@ -278,6 +298,11 @@ async fn reopen(
         .col_expr(Column::Seen, Expr::value(cause.seen))
         .col_expr(Column::LastSeen, Expr::value(now))
         .col_expr(Column::WithheldAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(Column::AcknowledgedAt, Expr::value(alert.acknowledged_at))
+        .col_expr(
+            Column::AcknowledgedBy,
+            Expr::value(alert.acknowledged_by.clone()),
+        )
         .filter(Column::Id.eq(alert.id))
         .filter(Column::ResolvedAt.is_not_null())
         .exec(tx)

@@ -39,8 +39,8 @@ const TEST_MEANING: &str =
 
 impl Store {
     /// Enqueues the messages of an alert that was just raised, unless somebody knows of it
-    /// already, it is silent, or its quiet period since the last message is not over: then the
-    /// message waits for that. The caller has just written the alert's row in `tx`.
+    /// already. While it is silent, or its quiet period since the last message is not over, the
+    /// message waits for the end of that. The caller has just written the alert's row in `tx`.
     ///
     /// An e-mail channel is not told of what is wrong with its own connection, nor used while
     /// that connection does not work: a message that waits would be old news. Nor is a webhook
@@ -52,10 +52,10 @@ impl Store {
         limits: Limits,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        if is_silent(alert, now) || alert.acknowledged_at.is_some() {
+        if alert.acknowledged_at.is_some() {
             return Ok(());
         }
-        if is_heard_lately(alert, limits, now) {
+        if is_silent(alert, now) || is_heard_lately(alert, limits, now) {
             return withhold(tx, alert, Some(now)).await;
         }
         let org = alert.org_id;
@@ -98,8 +98,8 @@ impl Store {
         Ok(())
     }
 
-    /// An alert came back within its quiet period and is still open: it is told once the
-    /// period is over. Says whether that is now.
+    /// An alert came back while it was silent, or within its quiet period, and is still open: it
+    /// is told once that is over. Says whether that is now.
     ///
     /// # Errors
     /// The database.
@@ -192,7 +192,8 @@ fn is_heard_lately(alert: &alert::Model, limits: Limits, now: DateTime<Utc>) -> 
     alert.notified_at.is_some_and(|at| at > quiet_since)
 }
 
-/// Notes since when a message waits for the end of the quiet period, or that none does.
+/// Notes since when a message waits for the end of a silence or of the quiet period, or that
+/// none does.
 async fn withhold(
     tx: &DatabaseTransaction,
     alert: &alert::Model,
