@@ -102,7 +102,8 @@ impl Wait {
     /// Waits for the end of all jobs, or until the time is over or the process stops.
     pub async fn for_jobs(self, api: &Api, jobs: Vec<JobPicture>) -> Waited {
         if self.0.is_zero() || jobs.iter().all(|job| job.state.is_end()) {
-            return Waited::of(jobs.into_iter().map(JobView::from).collect());
+            let views = jobs.into_iter().map(|job| JobView::of(&api.providers, job));
+            return Waited::of(views.collect());
         }
         let mut watched: Vec<_> = jobs.into_iter().map(|job| api.hub.watch_job(job)).collect();
         let all = async {

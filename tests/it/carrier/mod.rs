@@ -1,6 +1,7 @@
 //! The carrier: hints, workers and schedulers, with a real database and a real Redis.
 
 mod alone;
+mod cut_short;
 mod database_silent;
 mod hints;
 mod hints_redis;

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use patchbay_core::{job::JobState, store::job_reads::JobPicture};
+use patchbay_providers::Registry;
 use serde::Serialize;
 
 use crate::routes::jobs::JobView;
@@ -9,7 +10,7 @@ use crate::routes::jobs::JobView;
 /// A job's present picture as a server-sent event.
 #[derive(Debug)]
 pub struct JobFrame {
-    /// `<progress_no>-<rank of the state>`, the `id` of the event.
+    /// The `id` of the event: [`frame_id`].
     pub id: String,
     /// The picture.
     pub view: JobView,
@@ -29,14 +30,14 @@ struct Age {
 
 impl JobFrame {
     /// Renders a picture.
-    pub fn of(job: JobPicture) -> Self {
-        let id = format!("{}-{}", job.progress_no, rank(job.state));
+    pub fn of(known: &Registry, job: JobPicture) -> Self {
+        let id = frame_id(&job);
         let age = Age {
             epoch: job.lease_epoch,
             left_running: job.state != JobState::Running,
             progress_no: job.progress_no,
         };
-        let view = JobView::from(job);
+        let view = JobView::of(known, job);
         let event = event("progress", Some(&id), &view);
         Self {
             id,
@@ -50,6 +51,11 @@ impl JobFrame {
     pub fn replaces(&self, shown: &Self) -> bool {
         self.age >= shown.age && self.view != shown.view
     }
+}
+
+/// `<progress_no>-<rank of the state>`.
+pub fn frame_id(job: &JobPicture) -> String {
+    format!("{}-{}", job.progress_no, rank(job.state))
 }
 
 /// States in the order of a job's life.

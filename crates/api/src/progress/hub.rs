@@ -48,6 +48,7 @@ pub struct Hub {
 }
 
 struct Shared {
+    providers: Arc<Registry>,
     watched: Mutex<Watched>,
     wake: Notify,
 }
@@ -105,13 +106,13 @@ impl Hub {
     ) -> Self {
         let stop = shutdown.child_token();
         let shared = Arc::new(Shared {
+            providers,
             watched: Mutex::default(),
             wake: Notify::new(),
         });
         let reader = Reader {
             store,
             hints,
-            providers,
             shared: Arc::clone(&shared),
         };
         let ends_the_reader = Arc::new(stop.clone().drop_guard());
@@ -130,7 +131,7 @@ impl Hub {
     /// Follows a job, beginning with a picture that the caller has just read (and may see).
     pub fn watch_job(&self, picture: JobPicture) -> JobWatch {
         let id = picture.id;
-        let frame = Arc::new(JobFrame::of(picture));
+        let frame = Arc::new(JobFrame::of(&self.shared.providers, picture));
         let mut watched = self.shared.lock();
         let job = watched.jobs.entry(id).or_insert_with(|| Job {
             shown: watch::Sender::new(Arc::clone(&frame)),
@@ -176,7 +177,6 @@ fn show(shown: &watch::Sender<Arc<JobFrame>>, frame: Arc<JobFrame>) {
 struct Reader {
     store: Store,
     hints: Arc<dyn Hints>,
-    providers: Arc<Registry>,
     shared: Arc<Shared>,
 }
 
@@ -246,7 +246,8 @@ impl Reader {
                 .get(&org)
                 .map(|entry| Arc::clone(&entry.room));
             if let Some(room) = room {
-                room.read_whole(&self.store, &self.providers, org).await?;
+                room.read_whole(&self.store, &self.shared.providers, org)
+                    .await?;
             }
         }
         let ids: Vec<JobId> = batch
@@ -260,7 +261,7 @@ impl Reader {
         }
         for picture in self.store.job_pictures(&ids).await? {
             let id = picture.id;
-            let frame = Arc::new(JobFrame::of(picture));
+            let frame = Arc::new(JobFrame::of(&self.shared.providers, picture));
             let watched = self.shared.lock();
             if let Some(room) = batch
                 .orgs_jobs

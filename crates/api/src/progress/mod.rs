@@ -12,4 +12,4 @@ mod refresh;
 pub mod revoked;
 pub mod sse;
 
-pub use frame::JobFrame;
+pub use frame::{JobFrame, frame_id};

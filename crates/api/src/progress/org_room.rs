@@ -136,7 +136,7 @@ impl OrgRoom {
         let alerts = self.read_alerts(store, known, org).await?;
         let mut shown = self.lock();
         for job in jobs {
-            shown.job(&Arc::new(JobFrame::of(job)));
+            shown.job(&Arc::new(JobFrame::of(known, job)));
         }
         for row in connections {
             shown.connection(ConnectionView::from(row));

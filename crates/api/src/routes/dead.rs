@@ -170,7 +170,7 @@ pub async fn list(
         example: examples
             .iter()
             .find(|job| Some(job.id) == example(&group))
-            .map(|job| JobView::from(job.clone())),
+            .map(|job| JobView::of(&api.providers, job.clone())),
         group: group.dead_group,
         count: group.jobs,
         first_at: group.first_at,

@@ -1,13 +1,16 @@
 //! Jobs: lists, logs, and what a person can do with one.
 
+use chrono::TimeDelta;
 use patchbay_core::{
     failure::{Failure, FailureKind},
-    job::Settle,
+    ids::JobId,
+    job::{CRASHES_TO_QUARANTINE, CRASHES_TO_RUN_ALONE, JobKind, NewJob, Queue, Settle},
     store::jobs::LogLine,
 };
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 
-use crate::desk::desk;
+use crate::desk::{Desk, desk};
 
 fn failed() -> Settle {
     Settle::Fail {
@@ -165,4 +168,59 @@ async fn logs_page_oldest_first() {
         .collect();
     assert_eq!(messages, ["line 0", "line 1", "line 2"]);
     assert_eq!(second["next"], json!(null));
+}
+
+/// Dies three times with its process.
+async fn quarantine(desk: &Desk, id: JobId) {
+    use patchbay_core::entities::process::{Column, Entity};
+    let jobs = desk.store.jobs();
+    let queue = desk.store.job(desk.org, id).await.unwrap().unwrap().queue;
+    for deaths in 0..CRASHES_TO_QUARANTINE {
+        let me = desk.worker().await;
+        if deaths < CRASHES_TO_RUN_ALONE {
+            assert_eq!(jobs.claim(me, queue, &[id]).await.unwrap().len(), 1);
+        } else {
+            assert_eq!(jobs.make_room(me, &[queue]).await.unwrap(), Some(id));
+            let claimed = jobs.claim_alone(me, &[queue]).await.unwrap();
+            assert_eq!(claimed.map(|job| job.id), Some(id));
+        }
+        let past = desk.store.clock().now() - TimeDelta::hours(1);
+        Entity::update_many()
+            .col_expr(Column::LeaseUntil, Expr::value(past))
+            .filter(Column::Id.eq(me))
+            .exec(desk.store.db())
+            .await
+            .unwrap();
+        jobs.rescue(desk.worker().await).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_set_aside_says_what_a_business_notices() {
+    let desk = desk().await;
+    let connection = desk.active_connection().await;
+    let square = desk.get("/providers/square").await.expect(200);
+    let impact = &square["impact"];
+    assert!(!impact.as_str().unwrap().is_empty());
+
+    let tx = desk.store.begin().await.unwrap();
+    let sync = NewJob {
+        connection: Some(connection),
+        ..NewJob::new(Some(desk.org), JobKind::Sync, Queue::Sync, "test")
+    };
+    let enqueued = desk.store.jobs().enqueue(&tx, vec![sync]).await.unwrap();
+    tx.commit().await.unwrap();
+    let id = enqueued[0].job().id;
+    quarantine(&desk, id).await;
+
+    let one = desk.get(&format!("/jobs/{id}")).await.expect(200);
+    assert_eq!(one["state"], "quarantined");
+    let all = desk.get("/jobs?dead=true").await.expect(200);
+    let groups = desk.get("/dead-jobs").await.expect(200);
+    for job in [&one, &all["data"][0], &groups["groups"][0]["example"]] {
+        assert_eq!(job["id"], json!(id));
+        assert_eq!(job["error"]["kind"], "crash");
+        assert_eq!(&job["error"]["impact"], impact);
+        assert_eq!(job["error"]["next_action"]["kind"], "contact_operator");
+    }
 }

@@ -62,6 +62,8 @@ pub struct JobPicture {
     pub result: Option<Json>,
     /// The last [`crate::failure::Failure`].
     pub error: Option<Json>,
+    /// Of one that failed: the provider of its connection, whose manifest says what that means.
+    pub provider: Option<String>,
     /// Who asked.
     pub requested_by: String,
     /// When it was asked for.
@@ -106,6 +108,10 @@ const ATTEMPTS: &str = concat!(
 );
 const _: () = assert!(DEFAULT_MAX_ATTEMPTS == 4, "the statement says it in SQL");
 
+/// Asked of those that failed only: most never do.
+const PROVIDER: &str = "case when jobs.error is not null then
+    (select c.provider from connections c where c.id = jobs.connection_id) end";
+
 fn pictures() -> sea_orm::Select<Entity> {
     let own = Entity::find().select_only().columns([
         Column::Id,
@@ -132,6 +138,7 @@ fn pictures() -> sea_orm::Select<Entity> {
         Column::DiscardedAt,
     ]);
     own.column_as(Expr::cust(ATTEMPTS), "max_attempts")
+        .column_as(Expr::cust(PROVIDER), "provider")
 }
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use patchbay_core::{
     events::EventKind,
-    ids::{JobId, ProcessId},
+    ids::{ConnectionId, JobId, OrgId, ProcessId},
     job::{CRASHES_TO_QUARANTINE, JobKind, JobState, Lease, NewJob, Queue},
     progress::Progress,
     store::{events::EventFilter, jobs::Rescued},
@@ -20,6 +20,8 @@ on_both! {
     whoever_ran_beside_a_suspect_is_charged_with_it,
     three_deaths_quarantine_a_job,
     a_quarantine_stands_in_the_activity_log,
+    a_quarantine_is_counted_on_its_connection,
+    a_quarantine_that_a_person_has_dealt_with_is_not_counted,
     committed_progress_clears_the_charge,
     a_rescued_jobs_attempts_are_not_burnt,
     the_rescuer_is_never_its_own_victim,
@@ -228,4 +230,55 @@ async fn a_body_a_little_past_its_deadline_is_left_to_its_worker(stage: Stage) {
     let (me, lease) = past_deadline(&stage, 60).await;
     assert_eq!(stage.jobs().rescue(me).await.unwrap(), Default::default());
     assert_eq!(stage.state(lease.job).await, JobState::Running);
+}
+
+/// A job of this kind at this connection, whose processes died three times.
+async fn quarantined(stage: &Stage, kind: JobKind, connection: ConnectionId, org: OrgId) -> JobId {
+    let job = NewJob {
+        kind,
+        ..of_connection(org, connection)
+    };
+    let job = stage.add(job).await.id;
+    for _ in 1..CRASHES_TO_QUARANTINE {
+        process_with(stage, &[job]).await;
+        stage.everyone_dies().await;
+    }
+    process_alone_with(stage, job).await;
+    assert_eq!(stage.everyone_dies().await.quarantined, [job]);
+    job
+}
+
+async fn counted(stage: &Stage, org: OrgId, id: ConnectionId) -> (i32, Option<String>) {
+    let row = stage.store.connection(stage.store.db(), org, id).await;
+    let row = row.unwrap().unwrap();
+    let kind = |error: serde_json::Value| error["kind"].as_str().unwrap().to_owned();
+    assert_eq!(row.last_error.is_some(), row.last_error_at.is_some());
+    (row.error_count, row.last_error.map(kind))
+}
+
+async fn a_quarantine_is_counted_on_its_connection(stage: Stage) {
+    let org = stage.org().await;
+    for (kind, count) in [
+        (JobKind::Sync, 1),
+        (JobKind::Action, 1),
+        // A candidate is no matter of what is in force.
+        (JobKind::ConnectionTest, 0),
+        (JobKind::CredentialRevoke, 0),
+    ] {
+        let connection = stage.connection(org).await;
+        let job = quarantined(&stage, kind, connection, org).await;
+        stage.store.note_quarantine(job).await.unwrap();
+        let crash = (count == 1).then(|| "crash".to_owned());
+        let said = counted(&stage, org, connection).await;
+        assert_eq!(said, (count, crash), "{kind:?}");
+    }
+}
+
+async fn a_quarantine_that_a_person_has_dealt_with_is_not_counted(stage: Stage) {
+    let org = stage.org().await;
+    let connection = stage.connection(org).await;
+    let job = quarantined(&stage, JobKind::Sync, connection, org).await;
+    stage.retry(org, job).await;
+    stage.store.note_quarantine(job).await.unwrap();
+    assert_eq!(counted(&stage, org, connection).await, (0, None));
 }

@@ -51,6 +51,15 @@ impl Rescue {
         self.deps.hints.signal_all(signals).await
     }
 
+    /// What was taken back stays taken back, and its hints are due, if this fails.
+    async fn note(&self, rescued: &Rescued) {
+        for job in &rescued.quarantined {
+            if let Err(error) = self.deps.store.note_quarantine(*job).await {
+                tracing::warn!(%error, %job, "a quarantine could not be noted on its connection");
+            }
+        }
+    }
+
     /// Workers are hinted, and whoever watches these jobs looks again.
     async fn tell(&self, rescued: &Rescued) -> Result<(), StoreError> {
         let ids: Vec<JobId> = rescued
@@ -70,6 +79,10 @@ impl Rescue {
             }
             let Some(org) = job.org_id else { continue };
             signals.push(Signal::Job { org, job: job.id });
+            let set_aside = rescued.quarantined.contains(&job.id);
+            if let Some(connection) = job.connection_id.filter(|_| set_aside) {
+                signals.push(Signal::Connection { org, connection });
+            }
         }
         if let Err(away) = self.hint(&due, &signals).await {
             tracing::debug!(%away, "hints and signals not sent");
@@ -108,9 +121,14 @@ impl Duty for Rescue {
                 quarantined = rescued.quarantined.len(),
                 "jobs of dead processes were taken back"
             );
+            self.note(&rescued).await;
             self.tell(&rescued).await?;
         }
         Ok(count as u64)
+    }
+
+    async fn behind(&mut self) -> Result<Option<Duration>, DutyError> {
+        Ok(Some(self.deps.store.rescue_lag().await?))
     }
 }
 
@@ -126,10 +144,6 @@ impl Patience {
     fn may_judge(&mut self, now: Instant) -> bool {
         if self.last_look.is_none_or(|last| now - last > HELD_UP) {
             self.judge_from = Some(now + LEASE);
-
-    async fn behind(&mut self) -> Result<Option<Duration>, DutyError> {
-        Ok(Some(self.deps.store.rescue_lag().await?))
-    }
         }
         self.last_look = Some(now);
         self.judge_from.is_none_or(|from| now >= from)

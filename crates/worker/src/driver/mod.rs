@@ -276,12 +276,14 @@ impl Driver {
         if let Ended::Panicked(message) = &ended {
             tell_log_of_panic(&run, message);
         }
+        let cut_short = outcome::was_cut_short(&run, &ended);
         let end = outcome::settle_for(&run, ended, &self.parts.metrics, &*self.parts.ctx.clock);
         self.ended.push(Ending {
             settlement: Settlement {
                 lease: run.lease,
                 end,
             },
+            cut_short,
             run,
         });
     }
@@ -303,11 +305,11 @@ impl Driver {
                 .collect();
             self.settles += 1;
             self.settling += batch.len();
-            let store = self.parts.ctx.store.clone();
+            let ctx = self.parts.ctx.clone();
             let metrics = Arc::clone(&self.parts.metrics);
             self.ops.push(
                 async move {
-                    let outcome = settle::settle(store, metrics, &batch).await;
+                    let outcome = settle::settle(ctx, metrics, &batch).await;
                     Event::Settled(batch, outcome)
                 }
                 .boxed(),
@@ -361,6 +363,7 @@ fn released(run: Arc<JobRun>) -> Ending {
             lease: run.lease,
             end: Settle::Release,
         },
+        cut_short: false,
         run,
     }
 }

@@ -20,6 +20,19 @@ use crate::{
 /// the same database the same thing, in a circle.
 const SHORTEST_SNOOZE: Duration = Duration::from_secs(2);
 
+/// Whether the body gave no answer of its own: it ran past its deadline, or panicked. So
+/// nobody has told its connection yet.
+pub(super) fn was_cut_short(run: &JobRun, ended: &Ended) -> bool {
+    match ended {
+        Ended::Panicked(_) | Ended::Dropped(StopReason::Deadline) => true,
+        Ended::Answered(Err(JobError { next, .. })) => {
+            *next == Next::Release && run.stopped() == Some(StopReason::Deadline)
+        }
+        Ended::Answered(Ok(_))
+        | Ended::Dropped(StopReason::Lost | StopReason::Shutdown | StopReason::MakingRoom) => false,
+    }
+}
+
 /// What becomes of the job.
 pub(super) fn settle_for(
     run: &JobRun,

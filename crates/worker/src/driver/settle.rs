@@ -7,7 +7,7 @@ use patchbay_core::{
     events::EventKind,
     failure::{Failure, FailureKind},
     hints::Signal,
-    ids::OrgId,
+    ids::{ConnectionId, OrgId},
     job::{JobState, Settle, Settlement},
     store::{
         Store, StoreError,
@@ -21,7 +21,7 @@ use super::{
     answer::{StatementError, answered},
     fetch::turn_of,
 };
-use crate::{metrics::Metrics, run::JobRun};
+use crate::{context::Context, jobs::cut_short, metrics::Metrics, run::JobRun};
 
 /// Rows in one statement: enough that a statement's fixed cost does not show, short
 /// enough that its locks do not.
@@ -39,6 +39,8 @@ const NEXT_OF_LANE: Duration = Duration::from_millis(20);
 pub(super) struct Ending {
     pub(super) run: Arc<JobRun>,
     pub(super) settlement: Settlement,
+    /// Its body gave no answer of its own.
+    pub(super) cut_short: bool,
 }
 
 /// What a batch came to.
@@ -48,27 +50,28 @@ pub(super) struct Outcome {
 }
 
 /// Settles the batch, however long the database is away.
-pub(super) async fn settle(store: Store, metrics: Arc<Metrics>, endings: &[Ending]) -> Outcome {
-    let (failed, others): (Vec<&Ending>, Vec<&Ending>) =
-        endings.iter().partition(|ending| has_event(ending));
+pub(super) async fn settle(ctx: Context, metrics: Arc<Metrics>, endings: &[Ending]) -> Outcome {
+    let store = &ctx.store;
+    let (told, others): (Vec<&Ending>, Vec<&Ending>) = endings
+        .iter()
+        .partition(|ending| has_event(ending) || blamed(ending).is_some());
     let settlements: Vec<Settlement> = others
         .iter()
         .map(|ending| ending.settlement.clone())
         .collect();
-    let mut outcome = match settle_patiently(&store, &metrics, &settlements).await {
+    let mut outcome = match settle_patiently(store, &metrics, &settlements).await {
         Ok(settled) => Outcome { settled },
         Err(error) => {
             tracing::warn!(%error, jobs = settlements.len(), "a batch of jobs could not be settled; one by one now");
-            settle_one_by_one(&store, &metrics, settlements).await
+            settle_one_by_one(store, &metrics, settlements).await
         }
     };
-    for ending in failed {
-        match fail_patiently(&store, &metrics, ending).await {
+    for ending in told {
+        match tell_patiently(&ctx, &metrics, ending).await {
             Ok(settled) => outcome.settled.extend(settled),
             Err(error) => {
-                tracing::warn!(%error, job = %ending.run.job.id, "a failed job's event could not be written");
-                let one =
-                    settle_one_by_one(&store, &metrics, vec![ending.settlement.clone()]).await;
+                tracing::warn!(%error, job = %ending.run.job.id, "what a job's failure comes to beside it could not be written");
+                let one = settle_one_by_one(store, &metrics, vec![ending.settlement.clone()]).await;
                 outcome.settled.extend(one.settled);
             }
         }
@@ -81,14 +84,27 @@ fn has_event(ending: &Ending) -> bool {
     matches!(ending.settlement.end, Settle::Fail { .. }) && ending.run.job.org_id.is_some()
 }
 
-async fn fail_patiently(
-    store: &Store,
+/// The connection that a run without an answer of its body failed with, and how.
+fn blamed(ending: &Ending) -> Option<(OrgId, ConnectionId, &Failure)> {
+    let failure = match &ending.settlement.end {
+        Settle::Fail { failure }
+        | Settle::Retry { failure, .. }
+        | Settle::Snooze { failure, .. } => failure,
+        Settle::Succeed { .. } | Settle::Release | Settle::Park { .. } => return None,
+    };
+    let job = &ending.run.job;
+    let (org, connection) = job.org_id.zip(job.connection_id)?;
+    ending.cut_short.then_some((org, connection, failure))
+}
+
+async fn tell_patiently(
+    ctx: &Context,
     metrics: &Metrics,
     ending: &Ending,
 ) -> Result<Option<Settled>, StatementError> {
     let mut pause = FIRST_RETRY;
     loop {
-        match answered(fail_with_event(store, ending)).await {
+        match answered(settle_and_tell(ctx, ending)).await {
             Err(error) if error.is_transient() => {
                 metrics.settles_failed.add(1);
                 tracing::warn!(%error, job = %ending.run.job.id, "a failed job is not settled yet");
@@ -100,14 +116,25 @@ async fn fail_patiently(
     }
 }
 
-/// State and event in one transaction.
-async fn fail_with_event(store: &Store, ending: &Ending) -> Result<Option<Settled>, StoreError> {
-    let job = &ending.run.job;
+/// State, event and what the connection remembers in one transaction; the connection's row
+/// comes before the job's (docs/job-states.md).
+async fn settle_and_tell(ctx: &Context, ending: &Ending) -> Result<Option<Settled>, StoreError> {
+    let (store, job) = (&ctx.store, &ending.run.job);
     let tx = store.begin().await?;
+    let mut blame = None;
+    if let Some((org, connection, failure)) = blamed(ending) {
+        let held = store.lock_connection(&tx, org, connection).await?;
+        blame = held.map(|row| (row, failure));
+    }
     let settled = store.jobs().settle_in(&tx, &ending.settlement).await?;
-    if let (Some(_), Some(org), Settle::Fail { failure }) =
-        (&settled, job.org_id, &ending.settlement.end)
-    {
+    if settled.is_none() {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    if let Some((row, failure)) = blame {
+        cut_short::count(ctx, &tx, &row, job.kind, failure).await?;
+    }
+    if let (Some(org), Settle::Fail { failure }) = (job.org_id, &ending.settlement.end) {
         let data = json!({ "kind": job.kind, "error": failure.kind, "message": failure.message });
         let mut event = NewEvent::new(org, EventKind::JobFailed, "system")
             .job(job.id)
@@ -221,6 +248,9 @@ pub(super) fn news(endings: &[Ending], outcome: &Outcome) -> News {
         }
         news.signals
             .extend(signal(ending.run.job.org_id, settled.job));
+        if let Some((org, connection, _)) = blamed(ending) {
+            news.signals.push(Signal::Connection { org, connection });
+        }
         let look = look_for_next(&ending.run);
         news.next_is_in_table = news.next_is_in_table.into_iter().chain(look).min();
     }

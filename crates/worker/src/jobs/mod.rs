@@ -20,6 +20,7 @@ mod connection_test;
 mod consent_exchange;
 mod credential_refresh;
 mod credential_revoke;
+pub(crate) mod cut_short;
 #[cfg(debug_assertions)]
 mod drill;
 mod health_batch;

@@ -12,7 +12,7 @@ use crate::{
     access::Caller,
     extract::Id,
     problem::{Problem, ProblemBody},
-    progress::{JobFrame, revoked::revoked, sse},
+    progress::{frame_id, revoked::revoked, sse},
     state::Api,
 };
 
@@ -41,7 +41,7 @@ pub async fn follow(
     let job = find(&api, &caller, id).await?;
     if job.state.is_end() {
         let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-        if seen == Some(JobFrame::of(job.clone()).id.as_str()) {
+        if seen == Some(frame_id(&job).as_str()) {
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
     }

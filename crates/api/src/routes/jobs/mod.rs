@@ -13,6 +13,7 @@ use patchbay_core::{
     progress::Progress,
     store::job_reads::{JobFilter, JobPicture},
 };
+use patchbay_providers::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -159,18 +160,29 @@ pub fn failure(stored: Option<Value>) -> Option<FailureView> {
         .map(Into::into)
 }
 
-impl From<JobPicture> for JobView {
-    fn from(job: JobPicture) -> Self {
+/// What happened to a job, as it is with its provider. The job's worker says so itself where it
+/// came as far as the connection; a job that was set aside has no worker that could.
+fn explained(job: &mut JobPicture, known: &Registry) -> Option<FailureView> {
+    let failure: Failure = serde_json::from_value(job.error.take()?).ok()?;
+    let provider = job.provider.as_deref().and_then(|key| known.get(key));
+    let mut view = FailureView::from(match provider.map(|provider| provider.manifest()) {
+        Some(manifest) => failure.explained(manifest.auth.kind.opening(), &manifest.impact),
+        None => failure,
+    });
+    if job.state == JobState::Queued {
+        // Whatever it was, the job is tried again by itself.
+        view.next_action = NextAction::wait_until(job.run_at).into();
+    }
+    Some(view)
+}
+
+impl JobView {
+    /// A job as it is shown; `known` says what its failure means.
+    pub fn of(known: &Registry, mut job: JobPicture) -> Self {
+        let error = explained(&mut job, known);
         let progress = job
             .progress
             .and_then(|stored| serde_json::from_value::<Progress>(stored).ok());
-        let mut error = failure(job.error);
-        if let Some(error) = &mut error
-            && job.state == JobState::Queued
-        {
-            // Whatever it was, the job is tried again by itself.
-            error.next_action = NextAction::wait_until(job.run_at).into();
-        }
         Self {
             id: job.id,
             kind: job.kind,
@@ -258,7 +270,7 @@ pub async fn list(
         rows,
         limit,
         |job| job.id,
-        JobView::from,
+        |job| JobView::of(&api.providers, job),
     )))
 }
 

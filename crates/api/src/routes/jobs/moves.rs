@@ -50,7 +50,7 @@ pub async fn cancel(
     body: Body<Empty>,
 ) -> Result<Json<JobView>, Problem> {
     let job = grant(&api, &caller, id, &body, Wish::Cancel).await?;
-    Ok(Json(job.into()))
+    Ok(Json(JobView::of(&api.providers, job)))
 }
 
 /// Sends a failed or quarantined job back to work: same id, counters reset. `wait` waits for its end.
@@ -95,7 +95,7 @@ pub async fn discard(
     body: Body<Empty>,
 ) -> Result<Json<JobView>, Problem> {
     let job = grant(&api, &caller, id, &body, Wish::Discard).await?;
-    Ok(Json(job.into()))
+    Ok(Json(JobView::of(&api.providers, job)))
 }
 
 impl Wish {

@@ -1,14 +1,16 @@
 //! What work with a connection did to it: it went wrong, it went well, or a credential that
 //! was refused works again.
 
-use sea_orm::{ActiveValue::Set, DatabaseTransaction};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
 use serde_json::json;
 
 use crate::{
     connection::{ConnectionStatus, Health},
-    entities::connection,
+    entities::{connection, job::Entity as Job},
     events::EventKind,
     failure::Failure,
+    ids::JobId,
+    job::{JobKind, JobState},
     store::{Store, StoreError, events::NewEvent},
 };
 
@@ -44,6 +46,68 @@ impl Store {
             ..Default::default()
         };
         self.update_connection(tx, row, change).await
+    }
+
+    /// A run of a job of this kind ended without an answer of its body: past its deadline, by a
+    /// panic, or with its process. That is a failure of work with the connection like any other,
+    /// unless nothing was asked of what is in force there: a test is about its candidate, a
+    /// consent about a grant that is not there yet, a revocation about one that is gone. Says
+    /// whether it was counted. The caller holds the row.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_cut_short(
+        &self,
+        tx: &DatabaseTransaction,
+        row: &connection::Model,
+        kind: JobKind,
+        failure: &Failure,
+    ) -> Result<bool, StoreError> {
+        let concerned = match kind {
+            JobKind::HealthCheck
+            | JobKind::Sync
+            | JobKind::Action
+            | JobKind::CredentialRefresh
+            | JobKind::Noop => row.status != ConnectionStatus::Disconnected,
+            // Until a first credential works, a candidate is all there is.
+            JobKind::ConnectionTest => row.status == ConnectionStatus::Pending,
+            JobKind::ConsentExchange
+            | JobKind::CredentialRevoke
+            | JobKind::HealthBatch
+            | JobKind::OauthClientSet
+            | JobKind::AlertWebhookSet
+            | JobKind::AlertDelivery => false,
+        };
+        if concerned {
+            self.note_failure(tx, row, failure, None).await?;
+        }
+        Ok(concerned)
+    }
+
+    /// A job was quarantined: its connection says why work with it stands still. In a
+    /// transaction of its own after the rescue's, which holds jobs, while a connection's row
+    /// comes before them (docs/job-states.md). What is lost with the process in between is this
+    /// note alone: the job, its event and the alert on dead jobs stand.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn note_quarantine(&self, job: JobId) -> Result<(), StoreError> {
+        let tx = self.begin().await?;
+        let job = Job::find_by_id(job).one(&tx).await?;
+        // A person may have sent it back to work already.
+        let job = job.filter(|job| job.state == JobState::Quarantined);
+        let Some((job, (org, connection))) =
+            job.and_then(|job| job.org_id.zip(job.connection_id).map(|whose| (job, whose)))
+        else {
+            return Ok(());
+        };
+        let failure = job.error.and_then(|it| serde_json::from_value(it).ok());
+        let held = self.lock_connection(&tx, org, connection).await?;
+        if let (Some(held), Some(failure)) = (held, failure) {
+            self.note_cut_short(&tx, &held, job.kind, &failure).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Work with the connection went well. The caller holds the row.
