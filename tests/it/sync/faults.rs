@@ -1,9 +1,13 @@
 //! A provider that fails: the job waits, tries again or gives up, and what was
 //! committed stays.
 
-use patchbay_core::{failure::FailureKind, job::Next};
+use patchbay_core::{
+    failure::FailureKind,
+    job::{JobState, Next},
+};
 use patchbay_providers::PullMode;
 use patchbay_sandbox::{Effect, Fault};
+use patchbay_worker::jobs;
 
 use super::{desk::Desk, on_both_databases};
 
@@ -44,13 +48,20 @@ async fn malformed_json_is_tried_again_and_then_works(desk: Desk) {
         .faults
         .add(Fault::at("*customers*", Effect::MalformedJson).times(1))
         .unwrap();
-    let first = desk.sync("customers", PullMode::Full).await;
-    if let Err(error) = first {
-        assert_eq!(error.failure.kind, FailureKind::Protocol);
-        assert!(matches!(error.next, Next::Retry { .. }));
-        desk.sandbox.faults.clear();
-    }
-    assert!(desk.sandbox.requests.count("GET /square/v2/customers") > 0);
+    let run = desk.claim(desk.sync_job("customers", PullMode::Full)).await;
+    let outcome = jobs::run(&run, &desk.ctx).await;
+    desk.settle(&run, &outcome).await;
+    let error = outcome.expect_err("what came is no JSON");
+    assert_eq!(error.failure.kind, FailureKind::Protocol);
+    assert_eq!(error.next, Next::Retry { after: None });
+    assert_eq!(desk.living("customers").await, 0);
+
+    let run = desk.claim_again(run.job.id).await;
+    let outcome = jobs::run(&run, &desk.ctx).await;
+    desk.settle(&run, &outcome).await;
+    outcome.expect("the fault is over");
+    assert_eq!(desk.state(run.job.id).await, JobState::Succeeded);
+    assert_eq!(desk.living("customers").await, 40);
 }
 
 async fn an_endless_cursor_ends_with_a_protocol_failure(desk: Desk) {
