@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{frame::event, hub::JobWatch, org_room::OrgRoom};
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection.
+/// Clients count on it: ours takes three of them that are missing for a host that has vanished.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a client waits before it connects again: the spread of a restart.
 const RECONNECT_MS: u32 = 3_000;
@@ -57,9 +58,17 @@ pub fn job(
     watch: JobWatch,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
+    job_alive(watch, shutdown, KEEP_ALIVE)
+}
+
+fn job_alive(
+    watch: JobWatch,
+    shutdown: CancellationToken,
+    keep_alive_after: Duration,
+) -> impl Stream<Item = Bytes> + Send + 'static {
     stream::unfold(
         (Job::Following { watch, first: true }, shutdown),
-        |(job, shutdown)| async move {
+        move |(job, shutdown)| async move {
             let (mut watch, first) = match job {
                 Job::Done => return None,
                 Job::Ending(watch) => {
@@ -76,7 +85,7 @@ pub fn job(
                     changed = watch.changed() => if changed.is_err() {
                         return Some((come_back(), (Job::Done, shutdown)));
                     },
-                    () = tokio::time::sleep(KEEP_ALIVE) => {
+                    () = tokio::time::sleep(keep_alive_after) => {
                         return Some((keep_alive(), (Job::Following { watch, first }, shutdown)));
                     }
                     () = shutdown.cancelled() => return Some((come_back(), (Job::Done, shutdown))),
@@ -102,10 +111,18 @@ pub fn org(
     room: Arc<OrgRoom>,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
+    org_alive(room, shutdown, KEEP_ALIVE)
+}
+
+fn org_alive(
+    room: Arc<OrgRoom>,
+    shutdown: CancellationToken,
+    keep_alive_after: Duration,
+) -> impl Stream<Item = Bytes> + Send + 'static {
     let changes = room.changes();
     stream::unfold(
         (room, changes, None, shutdown),
-        |(room, mut changes, seen, shutdown)| async move {
+        move |(room, mut changes, seen, shutdown)| async move {
             // With one `None` the stream has said goodbye.
             let seen: Option<u64> = seen;
             if seen == Some(u64::MAX) {
@@ -129,7 +146,7 @@ pub fn org(
                     changed = changes.changed() => if changed.is_err() {
                         return Some((come_back(), (room, changes, Some(u64::MAX), shutdown)));
                     },
-                    () = tokio::time::sleep(KEEP_ALIVE) => {
+                    () = tokio::time::sleep(keep_alive_after) => {
                         return Some((keep_alive(), (room, changes, seen, shutdown)));
                     }
                     () = shutdown.cancelled() => {
@@ -139,4 +156,93 @@ pub fn org(
             }
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use patchbay_core::{
+        clock::{Clock, SystemClock},
+        ids::JobId,
+        job::{JobKind, JobState, Queue},
+        store::job_reads::JobPicture,
+    };
+    use patchbay_providers::Registry;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::progress::JobFrame;
+
+    const SOON: Duration = Duration::from_millis(20);
+    /// Nothing here takes longer, however busy the machine is.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn running() -> JobPicture {
+        JobPicture {
+            id: JobId::new(&SystemClock),
+            org_id: None,
+            connection_id: None,
+            provider: None,
+            kind: JobKind::Sync,
+            queue: Queue::Sync,
+            lane: None,
+            args: serde_json::json!({}),
+            state: JobState::Running,
+            run_at: SystemClock.now(),
+            attempt: 0,
+            max_attempts: 4,
+            crashes: 0,
+            lease_epoch: 1,
+            again: false,
+            progress: None,
+            progress_no: 0,
+            result: None,
+            error: None,
+            requested_by: "test".into(),
+            created_at: SystemClock.now(),
+            started_at: None,
+            finished_at: None,
+            discarded_at: None,
+        }
+    }
+
+    async fn next(events: &mut (impl Stream<Item = Bytes> + Unpin)) -> String {
+        let event = tokio::time::timeout(LONG, events.next()).await;
+        let event = event.expect("a stream says something").expect("it goes on");
+        String::from_utf8(event.to_vec()).expect("events are text")
+    }
+
+    #[test]
+    fn clients_may_count_on_a_word_every_15_seconds() {
+        assert_eq!(KEEP_ALIVE, Duration::from_secs(15));
+        assert_eq!(keep_alive(), ": keep-alive\n\n");
+    }
+
+    #[tokio::test]
+    async fn a_job_without_news_keeps_its_stream_alive_and_goes_on() {
+        let (known, mut picture) = (Registry::builtin(), running());
+        let frame = JobFrame::of(&known, picture.clone());
+        let (shown, watch) = watch::channel(Arc::new(frame));
+        let mut events = Box::pin(job_alive(watch, CancellationToken::new(), SOON));
+        assert!(next(&mut events).await.starts_with("event: progress\n"));
+        for _ in 0..3 {
+            let asked = Instant::now();
+            assert_eq!(next(&mut events).await, ": keep-alive\n\n");
+            assert!(asked.elapsed() >= SOON, "not before its time");
+        }
+        picture.state = JobState::Succeeded;
+        shown.send_replace(Arc::new(JobFrame::of(&known, picture)));
+        assert!(next(&mut events).await.contains("\"succeeded\""));
+        assert!(next(&mut events).await.starts_with("event: end\n"));
+    }
+
+    #[tokio::test]
+    async fn an_org_without_news_keeps_its_stream_alive() {
+        let room = Arc::new(OrgRoom::default());
+        let mut events = Box::pin(org_alive(room, CancellationToken::new(), SOON));
+        for _ in 0..3 {
+            assert_eq!(next(&mut events).await, ": keep-alive\n\n");
+        }
+    }
 }
