@@ -18,9 +18,9 @@ use crate::{
     stage::{Plan, Stage},
 };
 
-const WORKERS: usize = 12;
+const WORKERS: usize = 18;
 /// Struck and not yet running again: as many more workers are free for them.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 12;
 /// A rescuer judges when it has looked on for a lease of six seconds, then four times a second.
 const OUTLASTS_A_LEASE: Duration = Duration::from_secs(10);
 /// So many rounds take longer than that.
