@@ -99,6 +99,8 @@ pub enum Command {
     RetryPolicy(of::retry_policy::Arguments),
     /// List alerts, or show, acknowledge and silence one
     Alerts(of::alerts::Arguments),
+    /// Show the organization in numbers: connections, jobs, alerts
+    Stats,
     /// Show records that were pulled
     Records(of::records::Arguments),
     /// List what can be connected, or show one provider

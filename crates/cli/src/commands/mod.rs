@@ -32,6 +32,7 @@ pub mod retry_policy;
 pub mod sandbox;
 pub mod scheduler;
 pub mod schedules;
+pub mod stats;
 pub mod sync;
 pub mod up;
 pub mod worker;
@@ -72,6 +73,7 @@ pub async fn run(given: Given) -> Outcome {
         Command::Jobs(arguments) => jobs::run(&client()?, arguments, format).await,
         Command::RetryPolicy(arguments) => retry_policy::run(&client()?, arguments, format).await,
         Command::Alerts(arguments) => alerts::run(&client()?, arguments, format).await,
+        Command::Stats => stats::run(&client()?, format).await,
         Command::Records(arguments) => records::run(&client()?, arguments, format).await,
         Command::Providers(arguments) => providers::run(&client()?, arguments, format).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,

@@ -62,4 +62,8 @@ impl Duty for RefreshAhead {
     async fn run(&mut self) -> Result<u64, DutyError> {
         self.batch().await
     }
+
+    async fn behind(&mut self) -> Result<Option<Duration>, DutyError> {
+        Ok(Some(self.deps.store.refresh_lag().await?))
+    }
 }

@@ -137,6 +137,7 @@ fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
             name(connection.health),
             connection.account_name.clone().unwrap_or_default(),
             time(connection.last_synced_at),
+            time(connection.last_checked_at),
         ]
     };
     output::say(&output::table(
@@ -148,6 +149,7 @@ fn list(answer: Answer<Vec<Connection>>, format: Format) -> Outcome {
             "HEALTH",
             "ACCOUNT",
             "LAST SYNC",
+            "LAST CHECK",
         ],
         &answer.view.iter().map(row).collect::<Vec<_>>(),
     ))

@@ -12,6 +12,7 @@ use crate::{
 
 mod api;
 mod breakers;
+mod checks;
 mod consent;
 mod database;
 mod folder;
@@ -150,6 +151,7 @@ async fn look(config: &Config) -> Vec<Check> {
     }
     if let Some(store) = &store {
         checks.push(schedulers::look(store).await);
+        checks.push(checks::look(store).await);
         checks.push(breakers::look(store).await);
     }
     checks.extend(keys::look(config, is_fleet, store.as_ref()).await);

@@ -24,15 +24,27 @@ pub async fn run(config: Config, format: Format) -> Outcome {
     let db = database::postgres(&config, "status").await?;
     let store = Store::new(db, Arc::new(SystemClock));
     let schedulers = store.scheduler_statuses().await?;
-    let lag = store.schedule_lag().await?;
+    let lags = Lags {
+        schedules: store.schedule_lag().await?,
+        checks: store.check_lag().await?,
+    };
     let now = store.jobs().now().await?;
     match format {
         Format::Json => output::say_json(&json!({
-            "schedules_behind_ms": lag.as_millis(),
+            "schedules_behind_ms": lags.schedules.as_millis(),
+            "checks_behind_ms": lags.checks.as_millis(),
             "schedulers": schedulers.iter().map(document).collect::<Vec<_>>(),
         })),
-        Format::Text => output::say(&text(&schedulers, lag, now)),
+        Format::Text => output::say(&text(&schedulers, lags, now)),
     }
+}
+
+/// How long what is due for longest has waited, also where no scheduler runs to say so.
+#[derive(Clone, Copy)]
+struct Lags {
+    schedules: Duration,
+    /// For their tick, or for a worker.
+    checks: Duration,
 }
 
 fn document(scheduler: &SchedulerStatus) -> Value {
@@ -52,7 +64,7 @@ fn document(scheduler: &SchedulerStatus) -> Value {
     })
 }
 
-fn text(schedulers: &[SchedulerStatus], lag: Duration, now: DateTime<Utc>) -> String {
+fn text(schedulers: &[SchedulerStatus], lags: Lags, now: DateTime<Utc>) -> String {
     if schedulers.is_empty() {
         return "No scheduler runs: start one with `patchbay scheduler`. Without one no schedule runs, \
                 and jobs of dead processes wait."
@@ -98,8 +110,9 @@ fn text(schedulers: &[SchedulerStatus], lag: Duration, now: DateTime<Utc>) -> St
         &rows,
     );
     format!(
-        "The oldest due schedule has waited for {}.\n\n{table}\n\nRAN and WORKED: how long ago. LATE: how much later \
+        "The oldest due schedule has waited for {}, the oldest due check of a connection for {}.\n\n{table}\n\nRAN and WORKED: how long ago. LATE: how much later \
          than planned. BEHIND: how long the oldest row that is due for it has waited.",
-        duty_words::short(lag)
+        duty_words::short(lags.schedules),
+        duty_words::short(lags.checks)
     )
 }
