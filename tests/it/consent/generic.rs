@@ -113,8 +113,11 @@ struct Redeclared {
 pub fn redeclared(registry: Registry, key: &str, change: impl FnOnce(&mut Value)) -> Registry {
     let provider = Arc::clone(registry.get(key).unwrap());
     let mut manifest = serde_json::to_value(provider.manifest()).unwrap();
+    // As it is published it cannot be read back; it stays as it is.
+    manifest.as_object_mut().unwrap().remove("config");
     change(&mut manifest);
-    let manifest = serde_json::from_value(manifest).unwrap();
+    let mut manifest: Manifest = serde_json::from_value(manifest).unwrap();
+    manifest.config = provider.manifest().config.clone();
     registry.with(Arc::new(Redeclared { manifest, provider }))
 }
 
