@@ -1,4 +1,4 @@
-//! How PostgreSQL finds what is wrong among very much that is not: the statements of a look as
+//! How PostgreSQL finds what is wrong or late among very much that is not: the statements as
 //! the product sends them, explained by the server itself (`auto_explain`).
 
 use std::{
@@ -122,6 +122,22 @@ async fn fill(store: &Store) -> OrgId {
     org
 }
 
+/// Lanes in which a job runs and one has waited behind it for long.
+async fn fill_busy_lanes(store: &Store) {
+    let sql = "alter table jobs disable trigger user;
+        insert into jobs (id, org_id, connection_id, kind, queue, lane, args, state, run_at,
+            max_attempts, timeout_s, requested_by, created_at, leased_by, deadline)
+        select gen_random_uuid(), c.org_id, c.id, 'noop', 'sync', 'busy-' || c.id, '{}', job.state,
+            now() - interval '1 hour', 3, 60, 'test', now(),
+            case when job.state = 'running' then gen_random_uuid() end,
+            case when job.state = 'running' then now() end
+        from (select id, org_id from connections limit 500) c,
+             (values ('running'), ('queued')) job (state);
+        alter table jobs enable trigger user;
+        analyze jobs";
+    store.db().execute_unprepared(sql).await.unwrap();
+}
+
 /// The server tells of every plan on connections that are opened from now on.
 async fn explain(store: &Store) {
     let name = "select current_database()::text as name";
@@ -142,20 +158,26 @@ async fn explain(store: &Store) {
     }
 }
 
-#[tokio::test]
-async fn a_look_finds_each_cause_through_its_index() {
+/// What the server says from now on. One thread does everything here, and this process nothing else.
+fn listen() -> Notices {
     let notices = Notices::default();
     let only_notices = Targets::new().with_target("sqlx::postgres::notice", tracing::Level::INFO);
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(notices.clone())
         .with_ansi(false)
         .with_filter(only_notices);
-    // One thread does everything here, and this process nothing else.
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).unwrap();
+    notices
+}
+
+#[tokio::test]
+async fn a_look_finds_each_cause_through_its_index() {
+    let notices = listen();
     let database = TestDatabase::fresh().await;
     let store = open(&database).await;
     fill(&store).await;
+    fill_busy_lanes(&store).await;
     explain(&store).await;
     let store = open(&database).await;
 
@@ -190,6 +212,10 @@ async fn a_look_finds_each_cause_through_its_index() {
         ),
         ("lane is null and queue = 'sync'", "jobs_due on"),
         ("lane is not null and queue = 'sync'", "jobs_due_lanes"),
+        (
+            "lane is not null and queue = 'sync'",
+            "jobs_lane_running on",
+        ),
     ];
     for (statement, index) in raises {
         let of: Vec<&String> = plans
@@ -213,6 +239,84 @@ async fn a_look_finds_each_cause_through_its_index() {
         Some(1_000),
         "the server counts, and a look stops there"
     );
+}
+
+#[tokio::test]
+async fn how_late_duties_are_is_read_from_a_row_each() {
+    let notices = listen();
+    let database = TestDatabase::fresh().await;
+    let store = open(&database).await;
+    fill(&store).await;
+    let now = "patchbay_now()";
+    let batches = |count: u32, due: &str| {
+        format!(
+            "insert into jobs (id, kind, queue, args, state, run_at, max_attempts, timeout_s, requested_by, created_at)
+             select gen_random_uuid(), 'health_batch', 'maintenance', '{{}}', 'queued', {due}, 3, 300, 'schedule', {now}
+             from generate_series(1, {count})"
+        )
+    };
+    let processes = |count: u32, lease: &str| {
+        format!(
+            "insert into processes (id, kind, version, host, started_at, lease_until)
+             select gen_random_uuid(), 'worker', '1', 'test', {now}, {lease} from generate_series(1, {count})"
+        )
+    };
+    let credentials = |count: u32, due: &str| {
+        format!(
+            "insert into credentials (id, org_id, connection_id, version, sealed, mask, created_by, created_at,
+                 origin, refreshable, refresh_failures, refresh_due_at)
+             select gen_random_uuid(), org_id, id, 1, '\\x01', '{{}}', 'test', {now}, 'consent', true, 0, {due}
+             from (select id, org_id, row_number() over (order by id) as no from connections where status = 'active') c
+             where no > {skip} limit {count}",
+            skip = if count > 1_000 { 1_000 } else { 0 }
+        )
+    };
+    let ago = |minutes: u32| format!("{now} - interval '{minutes} minutes'");
+    let later = format!("{now} + random() * interval '1 hour'");
+    for statement in [
+        batches(5_000, &later),
+        batches(300, &ago(10)),
+        processes(500, &later),
+        processes(1, &ago(20)),
+        format!(
+            "update jobs set state = 'running', lease_epoch = 1, leased_by = (select id from processes where lease_until < {now}),
+                 deadline = {now} where id = (select id from jobs where queue = 'sync' and state = 'queued' limit 1)"
+        ),
+        format!(
+            "insert into connection_health (connection_id, org_id, provider, every_minutes, next_check_at)
+             select id, org_id, provider, 5, {later} from connections"
+        ),
+        credentials(50_000, &later),
+        credentials(300, &ago(30)),
+        "analyze".to_owned(),
+    ] {
+        store.db().execute_unprepared(&statement).await.unwrap();
+    }
+    explain(&store).await;
+    let store = open(&database).await;
+
+    let checks = store.check_lag().await.unwrap();
+    let rescue = store.rescue_lag().await.unwrap();
+    let refresh = store.refresh_lag().await.unwrap();
+    for (found, minutes) in [(checks, 10), (rescue, 20), (refresh, 30)] {
+        assert_eq!(found.as_secs() / 60, minutes, "{found:?}");
+    }
+    let plans = notices.plans();
+    for index in [
+        "connection_health_due",
+        "jobs_due on",
+        "processes_live",
+        "jobs_leased",
+        "credentials_refresh_due",
+    ] {
+        assert!(
+            plans.iter().any(|plan| plan.contains(index)),
+            "{index} is not used:\n{plans:#?}"
+        );
+    }
+    for plan in &plans {
+        assert!(rows_read(plan) <= 1, "{plan}");
+    }
 }
 
 /// The most rows that a step of a plan took or passed over.
