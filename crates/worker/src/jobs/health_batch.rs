@@ -2,10 +2,10 @@
 //! came of it many at once. A batch whose worker died is run again: what was written then is
 //! not asked again, because the connection was checked since the batch was asked for.
 
-use std::time::Duration;
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use chrono::TimeDelta;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use patchbay_core::{
     entities::connection_health,
     failure::{Failure, FailureKind},
@@ -60,28 +60,39 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         })
         .buffer_unordered(AT_ONCE);
     let mut waiting: Vec<Outcome> = Vec::new();
+    let mut arrived = VecDeque::new();
     let mut write_at = None;
     loop {
+        let next = async {
+            match arrived.pop_front() {
+                Some(asked) => Some(asked),
+                None => asking.next().await,
+            }
+        };
         let asked = tokio::select! {
-            asked = asking.next() => asked,
+            biased;
             () = when(write_at) => {
-                count.write(run, ctx, &mut waiting).await?;
+                let write = Box::pin(count.write(run, ctx, &mut waiting));
+                meanwhile(&mut asking, &mut arrived, write).await?;
                 write_at = None;
                 continue;
             }
+            asked = next => asked,
         };
         match asked {
             Some(Ok(Asked::Outcome(outcome))) => {
                 waiting.push(*outcome);
                 write_at.get_or_insert_with(|| Instant::now() + WRITTEN_WITHIN);
                 if waiting.len() >= WRITTEN_AT {
-                    count.write(run, ctx, &mut waiting).await?;
+                    let write = Box::pin(count.write(run, ctx, &mut waiting));
+                    meanwhile(&mut asking, &mut arrived, write).await?;
                     write_at = None;
                 }
             }
             Some(Ok(Asked::Skipped(_))) => count.skipped += 1,
             // What is known already is worth keeping; if that fails too, nothing is lost.
             Some(Err(error)) => {
+                drop(asking);
                 count.write(run, ctx, &mut waiting).await?;
                 return Err(error);
             }
@@ -92,6 +103,23 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     count.write(run, ctx, &mut waiting).await?;
     run.signal().await;
     Ok(count.told())
+}
+
+/// Goes on asking while something is written. A check that stood still would keep the
+/// connection to the database that it holds at that moment, and a few of them all there are:
+/// the write would wait for what only they can give back.
+async fn meanwhile<A, T>(
+    asking: &mut (impl Stream<Item = A> + Unpin),
+    arrived: &mut VecDeque<A>,
+    write: impl Future<Output = T>,
+) -> T {
+    let mut write = pin!(write);
+    loop {
+        tokio::select! {
+            written = &mut write => return written,
+            Some(asked) = asking.next() => arrived.push_back(asked),
+        }
+    }
 }
 
 fn put_off(ctx: &Context, provider: &str) -> JobError {
