@@ -246,8 +246,16 @@ async fn how_late_duties_are_is_read_from_a_row_each() {
     let notices = listen();
     let database = TestDatabase::fresh().await;
     let store = open(&database).await;
-    fill(&store).await;
+    let tx = store.begin().await.unwrap();
+    let org = store.create_org(&tx, "ours", "test").await.unwrap().id;
+    tx.commit().await.unwrap();
     let now = "patchbay_now()";
+    let connections = format!(
+        "insert into connections (id, org_id, provider, name, config, status, health, exclusive,
+             capabilities_off, error_count, created_by, created_at, updated_at)
+         select gen_random_uuid(), '{org}', 'square', 'Till', '{{}}', 'active', 'healthy', false,
+             '[]', 0, 'test', {now}, {now} from generate_series(1, 10000)"
+    );
     let batches = |count: u32, due: &str| {
         format!(
             "insert into jobs (id, kind, queue, args, state, run_at, max_attempts, timeout_s, requested_by, created_at)
@@ -272,21 +280,22 @@ async fn how_late_duties_are_is_read_from_a_row_each() {
         )
     };
     let ago = |minutes: u32| format!("{now} - interval '{minutes} minutes'");
-    let later = format!("{now} + random() * interval '1 hour'");
+    let later = format!("{now} + (1 + random()) * interval '1 hour'");
     for statement in [
-        batches(5_000, &later),
+        connections,
+        batches(3_000, &later),
         batches(300, &ago(10)),
         processes(500, &later),
         processes(1, &ago(20)),
         format!(
             "update jobs set state = 'running', lease_epoch = 1, leased_by = (select id from processes where lease_until < {now}),
-                 deadline = {now} where id = (select id from jobs where queue = 'sync' and state = 'queued' limit 1)"
+                 deadline = {now} where id = (select id from jobs where state = 'queued' and run_at > {now} limit 1)"
         ),
         format!(
             "insert into connection_health (connection_id, org_id, provider, every_minutes, next_check_at)
              select id, org_id, provider, 5, {later} from connections"
         ),
-        credentials(50_000, &later),
+        credentials(8_000, &later),
         credentials(300, &ago(30)),
         "analyze".to_owned(),
     ] {

@@ -37,6 +37,33 @@ async fn a_connection_is_checked_and_its_numbers_and_failures_are_shown() {
     let checked = desk.run(&["connections", "check", "square"]);
     assert_eq!(checked.code, 0, "{checked:?}");
     assert!(checked.out.contains("Health     healthy"), "{checked:?}");
+    let listed = desk.run(&["connections"]);
+    let mut lines = listed.out.lines();
+    assert!(
+        lines.next().unwrap().trim_end().ends_with("LAST CHECK"),
+        "{listed:?}"
+    );
+    let connection = desk.json(&["connections", "show", "square"]);
+    let last = connection["last_checked_at"].as_str().unwrap();
+    let last = last[..16].replace('T', " ");
+    let line = lines.next().unwrap().trim_end();
+    assert!(line.ends_with(&format!("{last} UTC")), "{last}: {listed:?}");
+    let numbers = desk.json(&["stats"]);
+    assert_eq!(
+        (&numbers["totals"]["total"], &numbers["totals"]["healthy"]),
+        (&1.into(), &1.into())
+    );
+    let shown = desk.run(&["stats"]);
+    for line in [
+        "Connections  1",
+        "Active       1 (1 healthy, 0 degraded, 0 failing)",
+        "Error        0",
+        "Disabled     0",
+        "Dead jobs    0",
+        "Alerts       0 not resolved",
+    ] {
+        assert!(shown.out.contains(line), "{line}: {shown:?}");
+    }
     assert_eq!(desk.run(&["connections", "check", "--all"]).code, 0);
     let numbers = desk.json(&["connections", "health", "square"]);
     assert_eq!(numbers["health"], "healthy");
@@ -76,6 +103,9 @@ async fn a_connection_is_checked_and_its_numbers_and_failures_are_shown() {
     assert_eq!(desk.run(&["connections", "check", "shopify"]).code, 5);
     let wrong = ["connections", "health", "square", "--window", "2h"];
     assert_eq!(desk.run(&wrong).code, 2);
+    assert_eq!(desk.run(&["connections", "disable", "square"]).code, 0);
+    let shown = desk.run(&["stats"]);
+    assert!(shown.out.contains("Disabled     1"), "{shown:?}");
 }
 
 #[tokio::test]
