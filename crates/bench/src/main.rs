@@ -132,7 +132,7 @@ async fn run_cases(cli: Cli) -> Result<ExitCode> {
     };
     let mut failed = false;
     for case in wanted {
-        match case.run(&bench).await {
+        match Box::pin(case.run(&bench)).await {
             Ok(report) => {
                 println!("\n{}", report.text());
                 report.write_json(&out)?;

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use patchbay_core::config::{Reader, SETTINGS, Setting};
 
 /// Every command and whose settings it reads; none where it has no configuration at all.
-const READ_BY: [(&str, &[Reader]); 24] = [
+const READ_BY: [(&str, &[Reader]); 25] = [
     ("up", &[Reader::Up]),
     ("api", &[Reader::Api]),
     ("worker", &[Reader::Worker]),
@@ -25,6 +25,7 @@ const READ_BY: [(&str, &[Reader]); 24] = [
     ("jobs", &[Reader::Client]),
     ("retry-policy", &[Reader::Client]),
     ("alerts", &[Reader::Client]),
+    ("stats", &[Reader::Client]),
     ("records", &[Reader::Client]),
     ("providers", &[Reader::Client]),
     ("sandbox", &[]),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Replacements of a bug.
-const MOST: usize = 2;
+const MOST: usize = 3;
 
 /// A bug.
 #[derive(Debug)]
@@ -123,6 +123,10 @@ pub static ALL: [Mutation; 20] = [
             (
                 "where id = any(array(select job from suspected)) and state = 'running'",
                 "where id = any(array(select job from suspected)) or state = 'queued' and run_at > (select now from clock)",
+            ),
+            (
+                "and (id, leased_by) in (select job, process from suspected)",
+                "and ((id, leased_by) in (select job, process from suspected) or state = 'queued')",
             ),
             (
                 "where not of_dead or leased_by in (select process from whole)",

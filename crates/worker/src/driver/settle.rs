@@ -132,7 +132,8 @@ async fn settle_and_tell(ctx: &Context, ending: &Ending) -> Result<Option<Settle
         return Ok(None);
     }
     if let Some((row, failure)) = blame {
-        cut_short::count(ctx, &tx, &row, job.kind, failure).await?;
+        // Seldom, and large.
+        Box::pin(cut_short::count(ctx, &tx, &row, job.kind, failure)).await?;
     }
     if let (Some(org), Settle::Fail { failure }) = (job.org_id, &ending.settlement.end) {
         let data = json!({ "kind": job.kind, "error": failure.kind, "message": failure.message });

@@ -31,6 +31,8 @@ macro_rules! new_id {
 /// A job far past its deadline under a live process is charged by itself. A job whose
 /// process has ended without it is not charged: that process was dealt with before.
 ///
+/// A job that was given back and claimed by another since the statement began is the other's.
+///
 /// A quarantine stands in the org's activity log as soon as it stands.
 const RESCUE: &str = concat!("
     with clock as materialized (select patchbay_now() as now),
@@ -43,11 +45,11 @@ const RESCUE: &str = concat!("
         select id as process from processes where ended_at is not null
     ),
     suspected as materialized (
-        select id as job from dead, lateral (select id from jobs where leased_by = process) job
+        select id as job, process from dead, lateral (select id from jobs where leased_by = process) job
         union
-        select id from gone, lateral (select id from jobs where leased_by = process) job
+        select id, process from gone, lateral (select id from jobs where leased_by = process) job
         union
-        select id from (select id as process from processes where ended_at is null) living, lateral (
+        select id, process from (select id as process from processes where ended_at is null) living, lateral (
             select id from jobs
             where leased_by = process and deadline < (select now from clock) - $2 * interval '1 millisecond') job
     ),
@@ -58,6 +60,7 @@ const RESCUE: &str = concat!("
                    and leased_by not in (select process from gone) as overdue
         from jobs
         where id = any(array(select job from suspected)) and state = 'running'
+          and (id, leased_by) in (select job, process from suspected)
         order by id for no key update skip locked
     ),
     whole as materialized (
