@@ -129,8 +129,8 @@ pub static ALL: [Mutation; 20] = [
                 "and ((id, leased_by) in (select job, process from suspected) or state = 'queued')",
             ),
             (
-                "where not of_dead or leased_by in (select process from whole)",
-                "where of_dead is not true or leased_by in (select process from whole)",
+                "overdue or leased_by in (select process from gone)",
+                "overdue or leased_by in (select process from gone) or leased_by is null",
             ),
         ],
     ),

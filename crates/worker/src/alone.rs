@@ -37,6 +37,8 @@ use crate::{
 
 /// How often a process looks, and how long it does its other work in between.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A process that has had no other work for so long after such a job looks for the next one.
+const IDLE_FOR: Duration = Duration::from_millis(500);
 /// How long bodies go on undisturbed before they make room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A process that has not claimed the job by then gives the room back: another may be empty
@@ -153,8 +155,14 @@ impl Warden {
     async fn look_now_and_then(&self) {
         let queues: Vec<Queue> = self.drivers.iter().map(|(queue, _)| *queue).collect();
         let mut rest = REST;
+        let mut has_run = false;
         loop {
-            sleep(jittered(LOOK_EVERY)).await;
+            let pause = sleep(jittered(LOOK_EVERY));
+            tokio::select! {
+                () = pause => {}
+                () = self.until_idle(), if has_run => {}
+            }
+            has_run = false;
             let Some(me) = *self.me.borrow() else {
                 continue;
             };
@@ -171,12 +179,24 @@ impl Warden {
                         rest = LONGEST_REST.min(2 * rest);
                     } else {
                         rest = REST;
+                        has_run = true;
                     }
                 }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::debug!(%error, "no look for jobs that are to run alone");
                 }
+            }
+        }
+    }
+
+    /// Until the process has been without work for a while.
+    async fn until_idle(&self) {
+        let mut since = Instant::now();
+        while since.elapsed() < IDLE_FOR {
+            sleep(POLL).await;
+            if self.room.is_claiming() || !self.book.is_empty() {
+                since = Instant::now();
             }
         }
     }

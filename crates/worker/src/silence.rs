@@ -7,7 +7,7 @@
 //! that a person or another job asks for is always made, and with patience.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,8 +19,12 @@ use patchbay_core::{
 use patchbay_providers::Session;
 
 /// Checks in a row that a provider has not answered at all, until waiting gets short. Hosts of
-/// one provider may differ (a shop each): one that is gone among others that answer is no row.
+/// one provider may differ (a shop each): those that are gone among others that answer
+/// meanwhile are no row.
 const IN_VAIN: u32 = 3;
+/// Times as seldom as others, a connection of a host that is left alone is asked with patience:
+/// the host may have become slow.
+const PATIENT_EVERY: u32 = 4;
 /// Connections of a host that is left alone which are asked in [`Manners::scouts_every`]: one
 /// alone may be broken in its own way.
 const SCOUTS: usize = 4;
@@ -30,10 +34,12 @@ const SCOUTS: usize = 4;
 pub struct Manners {
     /// A provider that has not answered by then has failed the check.
     pub patience: Duration,
-    /// The same while the provider is silent.
+    /// The same while the provider is silent, but for the first check of a batch: the provider
+    /// may have become slow.
     pub impatience: Duration,
     /// The time in which a few connections of a host that is left alone are asked. They hold a
-    /// slot for [`impatience`](Self::impatience) of it.
+    /// slot for [`impatience`](Self::impatience) of it, now and then for
+    /// [`patience`](Self::patience).
     pub scouts_every: Duration,
 }
 
@@ -58,10 +64,20 @@ pub struct Silence {
 struct Known {
     /// Checks in a row that waited in vain, by provider.
     in_vain: HashMap<Arc<str>, u32>,
+    /// When a check last had an answer, by provider.
+    answered: HashMap<Arc<str>, Instant>,
     /// The batch that waits for a silent provider.
     waiting: HashMap<Arc<str>, JobId>,
-    /// When connections of hosts that are left alone were asked, by provider and origin.
-    scouts: HashMap<(Arc<str>, String), Vec<Instant>>,
+    /// By provider and origin that is left alone.
+    scouts: HashMap<(Arc<str>, String), Scouts>,
+}
+
+/// When connections of a host that is left alone were asked.
+#[derive(Debug, Default)]
+struct Scouts {
+    lately: Vec<Instant>,
+    /// With patience.
+    patient: Option<Instant>,
 }
 
 /// Whether the clock's check of a connection is made.
@@ -120,36 +136,43 @@ impl Silence {
         let mut known = self.known();
         if let Some((origin, held)) = held {
             let scouts = known.scouts.entry((Arc::clone(provider), origin));
-            let scouts = scouts.or_default();
-            scouts.retain(|at| at.elapsed() < self.manners.scouts_every);
-            if scouts.len() >= SCOUTS {
-                return Leave::Unasked(held);
-            }
-            scouts.push(Instant::now());
-            return Leave::Ask(self.manners.impatience);
+            return match scouts.or_default().send(self.manners) {
+                Some(patience) => Leave::Ask(patience),
+                None => Leave::Unasked(held),
+            };
         }
         let in_vain = known.in_vain.get(provider).copied().unwrap_or(0);
         if in_vain < IN_VAIN {
             return Leave::Ask(self.manners.patience);
         }
-        known.waiting.entry(Arc::clone(provider)).or_insert(batch);
-        Leave::Ask(self.manners.impatience)
+        match known.waiting.entry(Arc::clone(provider)) {
+            Entry::Vacant(first) => {
+                first.insert(batch);
+                Leave::Ask(self.manners.patience)
+            }
+            Entry::Occupied(_) => Leave::Ask(self.manners.impatience),
+        }
+    }
+
+    /// Whether the fleet still leaves a connection's host alone.
+    pub(crate) async fn lasts(&self, session: &Session) -> bool {
+        held(session).await.is_some()
     }
 
     /// A check got its answer, whatever it said.
     pub(crate) fn answered(&self, session: &Session) {
-        self.known().in_vain.remove(&session.subject.provider);
+        let provider = &session.subject.provider;
+        let mut known = self.known();
+        known.in_vain.remove(provider);
+        known.waiting.remove(provider);
+        known.answered.insert(Arc::clone(provider), Instant::now());
     }
 
     /// A check waited in vain and its call was given up, so that nobody but us can tell the
     /// circuit breaker.
     pub(crate) async fn in_vain(&self, session: &Session, waited: Duration) {
         let provider = &session.subject.provider;
-        *self
-            .known()
-            .in_vain
-            .entry(Arc::clone(provider))
-            .or_default() += 1;
+        self.known().count(provider, waited);
         let (Some(breakers), Some(origin)) = (session.outbound.breakers(), session.host()) else {
             return;
         };
@@ -165,6 +188,33 @@ impl Silence {
     /// Maps and numbers are whole at any moment, also after a panic elsewhere.
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// One more that waited so long, in a row if nobody had an answer meanwhile.
+    fn count(&mut self, provider: &Arc<str>, waited: Duration) {
+        let answered = self.answered.get(provider);
+        if answered.is_none_or(|at| at.elapsed() >= waited) {
+            *self.in_vain.entry(Arc::clone(provider)).or_default() += 1;
+        }
+    }
+}
+
+impl Scouts {
+    /// One more, if it is its time, and how long it waits.
+    fn send(&mut self, manners: Manners) -> Option<Duration> {
+        self.lately.retain(|at| at.elapsed() < manners.scouts_every);
+        if self.lately.len() >= SCOUTS {
+            return None;
+        }
+        self.lately.push(Instant::now());
+        let seldom = manners.scouts_every * PATIENT_EVERY;
+        if self.patient.is_some_and(|at| at.elapsed() < seldom) {
+            return Some(manners.impatience);
+        }
+        self.patient = Some(Instant::now());
+        Some(manners.patience)
     }
 }
 
@@ -198,5 +248,30 @@ mod tests {
         assert!(silence.begin(second, "square").is_some(), "another one is");
         drop(waits);
         assert!(silence.begin(second, "slack").is_some());
+    }
+
+    #[test]
+    fn who_is_gone_among_others_that_answer_is_no_row() {
+        let (slack, waited) = (Arc::<str>::from("slack"), Duration::from_secs(20));
+        let mut known = Known::default();
+        known.answered.insert(Arc::clone(&slack), Instant::now());
+        for _ in 0..IN_VAIN {
+            known.count(&slack, waited);
+        }
+        assert_eq!(known.in_vain.get(&slack), None, "another was answered");
+        known.count(&slack, Duration::ZERO);
+        assert_eq!(known.in_vain.get(&slack), Some(&1));
+    }
+
+    #[test]
+    fn one_of_many_scouts_is_patient() {
+        let manners = Manners::default();
+        let mut scouts = Scouts::default();
+        let sent: Vec<_> = (0..6).map(|_| scouts.send(manners)).collect();
+        let (long, short) = (Some(manners.patience), Some(manners.impatience));
+        assert_eq!(sent, [long, short, short, short, None, None]);
+        // The next time of scouts.
+        scouts.lately.clear();
+        assert_eq!(scouts.send(manners), short);
     }
 }

@@ -28,6 +28,7 @@ on_both_databases!(
     one_that_was_held_up_past_its_lease_writes_nothing,
     a_refusal_that_comes_past_the_lease_ends_nothing_and_waits_for_who_took_over,
     a_token_that_comes_past_the_lease_is_not_used_and_waits_for_who_took_over,
+    a_token_that_comes_past_the_lease_is_kept_where_who_took_over_got_none,
 );
 
 const TOKEN: &str = "POST /square/oauth2/token";
@@ -147,14 +148,16 @@ async fn take_over(desk: &Desk, seen: &credentials::Model) -> RefreshLease {
     lease
 }
 
-/// One whose answer comes past its lease: what is counted of it, while the row stays with the
-/// other; then the other commits, and the first takes what it brought.
-async fn late(desk: &Desk, seen: &credentials::Model, counts: &str) {
+/// One whose answer comes past its lease: the row stays with the other, also once `heard` of it
+/// was counted; then the other commits, and the first takes what it brought.
+async fn late(desk: &Desk, seen: &credentials::Model, heard: Option<&str>) {
     only(desk, Fault::at(TOKEN, SLOW));
     let other = async {
         until_asked(desk).await;
         let lease = take_over(desk, seen).await;
-        until(counts, || counted(&desk.ctx, counts) == 1).await;
+        if let Some(counts) = heard {
+            until(counts, || counted(&desk.ctx, counts) == 1).await;
+        }
         let held = credential(desk).await;
         assert_eq!(held.refresh_by, Some(lease.holder));
         assert_eq!((held.version, held.refused_at), (seen.version, None));
@@ -187,11 +190,35 @@ async fn a_refusal_that_comes_past_the_lease_ends_nothing_and_waits_for_who_took
     let seen = credential(&desk).await;
     // What it asks with is refused; what the other was given is good.
     desk.sandbox.square.oauth.take_back(None);
-    late(&desk, &seen, "refused_late").await;
+    late(&desk, &seen, Some("refused_late")).await;
 }
 
 async fn a_token_that_comes_past_the_lease_is_not_used_and_waits_for_who_took_over(desk: Desk) {
     let desk = consented(desk, 30).await;
     let seen = credential(&desk).await;
-    late(&desk, &seen, "uncommitted").await;
+    // It waits for the other before it drops what it holds.
+    late(&desk, &seen, None).await;
+    assert_eq!(counted(&desk.ctx, "uncommitted"), 1);
+}
+
+/// What it holds is the only successor of what the row holds: asking with that again would end
+/// the grant.
+async fn a_token_that_comes_past_the_lease_is_kept_where_who_took_over_got_none(desk: Desk) {
+    let desk = consented(desk, 30).await;
+    let seen = credential(&desk).await;
+    only(&desk, Fault::at(TOKEN, SLOW));
+    let other = async {
+        until_asked(&desk).await;
+        let lease = take_over(&desk, &seen).await;
+        desk.ctx.store.postpone_refresh(lease, 0).await.unwrap()
+    };
+    let (late, put_off) = tokio::join!(renew(&desk, &desk.ctx, &seen), other);
+    assert!(put_off);
+    assert_eq!(late.unwrap(), seen.version + 1);
+    assert_eq!(desk.sandbox.square.oauth.refresh_calls(), 1);
+    let counted = ["renewed", "uncommitted"].map(|name| counted(&desk.ctx, name));
+    assert_eq!(counted, [1, 0]);
+    // The provider takes it.
+    let result = desk.sync("customers", PullMode::Full).await.unwrap();
+    assert_eq!(result["records"], desk.living("customers").await);
 }

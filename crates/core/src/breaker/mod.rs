@@ -21,8 +21,8 @@ pub const WINDOW: TimeDelta = TimeDelta::minutes(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// A probe whose process died is given up this much after the call's own limit, and another
-/// call may probe.
+/// A probe of which nothing is heard, because its process died, is given up this much after the
+/// call's own limit, and another call may probe.
 const PROBE_SLACK: Duration = Duration::from_secs(2);
 
 /// What is known of one host of one provider.

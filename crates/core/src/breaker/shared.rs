@@ -81,6 +81,14 @@ pub struct Pass {
     probing: bool,
 }
 
+impl Pass {
+    /// Whether the whole fleet waits for what comes of this call.
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.probing
+    }
+}
+
 /// A call is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {

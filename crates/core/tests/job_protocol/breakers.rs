@@ -1,8 +1,16 @@
 //! Circuit breakers as two processes of a fleet share them.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use patchbay_core::breaker::{Breakers, Caller, FAILURES, State};
+use patchbay_core::{
+    breaker::{Breakers, Caller, FAILURES, State},
+    outbound::{HostSaid, Origin, Outbound, OutboundConfig, OutboundError, Subject},
+};
+use tokio::sync::oneshot;
+use url::Url;
 
 use crate::{on_both, stage::Stage};
 
@@ -12,6 +20,7 @@ on_both! {
     a_call_that_passes_closes_it_for_all,
     checks_go_through_and_count,
     another_host_is_not_concerned,
+    a_probe_whose_job_is_stopped_lets_another_go,
 }
 
 const HOST: &str = "https://connect.example";
@@ -127,4 +136,34 @@ async fn another_host_is_not_concerned(stage: Stage) {
         .enter("slack", HOST, CALL)
         .await
         .expect("another provider");
+}
+
+async fn a_probe_whose_job_is_stopped_lets_another_go(stage: Stage) {
+    opened(&stage).await;
+    stage.seconds(11).await;
+    let outbound = Outbound::new(OutboundConfig::default())
+        .unwrap()
+        .with_breakers(Arc::new(fresh(&stage)));
+    let subject = Subject {
+        provider: "square".into(),
+        label: "Square".into(),
+        exempt: false,
+    };
+    let origin = Origin::of(&Url::parse(HOST).unwrap()).unwrap();
+    let (went_out, is_out) = oneshot::channel();
+    let silence = async {
+        went_out.send(()).unwrap();
+        std::future::pending::<Result<(), OutboundError>>().await
+    };
+    let limit = Duration::from_secs(100);
+    let probe = outbound.guarded(&subject, &origin, limit, silence, |_| HostSaid::Unasked);
+    tokio::select! {
+        outcome = probe => panic!("it waits: {outcome:?}"),
+        out = is_out => out.unwrap(),
+    }
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while fresh(&stage).enter("square", HOST, CALL).await.is_err() {
+        assert!(Instant::now() < give_up, "the probe was not given back");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -121,8 +121,10 @@ impl Duty for Rescue {
                 quarantined = rescued.quarantined.len(),
                 "jobs of dead processes were taken back"
             );
+            // Who waits for a connection's row keeps nobody from the jobs.
+            let told = self.tell(&rescued).await;
             self.note(&rescued).await;
-            self.tell(&rescued).await?;
+            told?;
         }
         Ok(count as u64)
     }

@@ -132,10 +132,10 @@ pub(super) async fn ask(
         }
     };
     let began = Instant::now();
-    let mut tested = test(run, ctx, &opened, patience).await?;
+    let mut tested = test(run, ctx, &mut opened, reason, patience).await?;
     if let Err(refusal) = &tested {
         match opened.renewed(run, ctx, refusal).await {
-            Ok(true) => tested = test(run, ctx, &opened, patience).await?,
+            Ok(true) => tested = test(run, ctx, &mut opened, reason, patience).await?,
             Ok(false) => {}
             Err(error) => return unopened(run, blank, error),
         }
@@ -167,9 +167,15 @@ pub(super) async fn ask(
 async fn test(
     run: &JobRun,
     ctx: &Context,
-    opened: &Opened,
+    opened: &mut Opened,
+    reason: CheckReason,
     patience: Duration,
 ) -> Result<Result<Account, ProviderError>, JobError> {
+    if reason == CheckReason::Scheduled {
+        // Who asks for a slower pace has answered; waiting for it here would look like silence,
+        // and the next check comes by itself.
+        opened.session.backoff.tries = 0;
+    }
     let answer = timeout(patience, opened.provider.test(&opened.session));
     let answer = tokio::select! {
         answer = answer => answer,
@@ -234,6 +240,14 @@ fn unopened(run: &JobRun, blank: CheckResult, error: JobError) -> Result<Asked, 
 }
 
 impl Outcome {
+    /// Not asked, and its host is still left alone.
+    pub(super) async fn is_held(&self, ctx: &Context) -> bool {
+        match &self.opened {
+            Some(opened) if self.unasked => ctx.silence.lasts(&opened.session).await,
+            Some(_) | None => false,
+        }
+    }
+
     fn refusal(&self) -> bool {
         let failure = self.result.failure.as_ref();
         failure.is_some_and(|failure| failure.kind == FailureKind::Auth)

@@ -4,12 +4,13 @@
 
 use std::{collections::VecDeque, pin::pin, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
 use patchbay_core::{
     entities::connection_health,
     failure::{Failure, FailureKind},
     health::Verdict,
+    ids::{ConnectionId, OrgId},
     job::{JobError, Next},
     job_args::{CheckReason, HealthBatchArgs},
     progress::Progress,
@@ -53,13 +54,38 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
         .map(|state| (state.org_id, state.connection_id))
         .collect();
     let mut count = Count::of(wanted.len(), args.connections.len());
-    let mut asking = stream::iter(wanted)
+    let unasked = Box::pin(ask_all(run, ctx, (args.reason, began), wanted, &mut count)).await?;
+    // The few that were asked may have shown that the host is back.
+    let (mut unheard, mut again) = (Vec::new(), Vec::new());
+    for outcome in unasked {
+        if outcome.is_held(ctx).await {
+            unheard.push(outcome);
+        } else {
+            again.push((outcome.result.org, outcome.result.connection));
+        }
+    }
+    let unasked = Box::pin(ask_all(run, ctx, (args.reason, began), again, &mut count)).await?;
+    unheard.extend(unasked);
+    count.write(run, ctx, &mut unheard).await?;
+    run.signal().await;
+    Ok(count.told())
+}
+
+/// Asks all and writes what came of it, but for those that were not asked.
+async fn ask_all(
+    run: &JobRun,
+    ctx: &Context,
+    (reason, began): (CheckReason, (DateTime<Utc>, Instant)),
+    subjects: Vec<(OrgId, ConnectionId)>,
+    count: &mut Count,
+) -> Result<Vec<Outcome>, JobError> {
+    let mut asking = stream::iter(subjects)
         .map(|subject| {
             let at = began.0 + TimeDelta::from_std(began.1.elapsed()).unwrap_or_default();
-            checking::ask(run, ctx, subject, args.reason, at)
+            checking::ask(run, ctx, subject, reason, at)
         })
         .buffer_unordered(AT_ONCE);
-    let mut waiting: Vec<Outcome> = Vec::new();
+    let (mut waiting, mut unasked) = (Vec::new(), Vec::new());
     let mut arrived = VecDeque::new();
     let mut write_at = None;
     loop {
@@ -80,6 +106,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
             asked = next => asked,
         };
         match asked {
+            Some(Ok(Asked::Outcome(outcome))) if outcome.unasked => unasked.push(*outcome),
             Some(Ok(Asked::Outcome(outcome))) => {
                 waiting.push(*outcome);
                 write_at.get_or_insert_with(|| Instant::now() + WRITTEN_WITHIN);
@@ -101,8 +128,7 @@ pub async fn run(run: &JobRun, ctx: &Context) -> Result<Value, JobError> {
     }
     drop(asking);
     count.write(run, ctx, &mut waiting).await?;
-    run.signal().await;
-    Ok(count.told())
+    Ok(unasked)
 }
 
 /// Goes on asking while something is written. A check that stood still would keep the

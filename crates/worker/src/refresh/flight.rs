@@ -211,6 +211,8 @@ impl Turn<'_> {
                         expires_at: granted.expires_at,
                     }));
                 }
+                // What we hold is the successor of what the row holds: nobody may ask with that.
+                Ok(None) if self.leases_again().await => {}
                 Ok(None) => {
                     self.counts.uncommitted.add(1);
                     tracing::warn!(
@@ -242,20 +244,42 @@ impl Turn<'_> {
         }
     }
 
+    /// After the lease was lost: waits for who took over, and takes it back if that brought
+    /// nothing.
+    async fn leases_again(&self) -> bool {
+        let mut tries = 0;
+        while tries < COMMIT_TRIES {
+            match self.ctx.store.lease_refresh(self.lease, LEASE).await {
+                Ok(RefreshTurn::Mine { .. }) => return true,
+                Ok(RefreshTurn::Changed) => return false,
+                Ok(RefreshTurn::Busy) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(error) => {
+                    tries += 1;
+                    tracing::warn!(%error, tries, "the lease on a refresh is not taken again yet");
+                    tokio::time::sleep(COMMIT_AGAIN).await;
+                }
+            }
+        }
+        false
+    }
+
     /// The connection was disconnected while the provider answered: what it gave last is not
     /// what the revocation's job holds. The grant ends with the other too at providers where
     /// one revocation ends all.
     async fn take_back(&self, row: &credential::Model, secret: &SecretFields) {
-        let Ok((place, client)) = self.place(row).await else {
-            return;
-        };
         let (ctx, subject) = (self.ctx, self.subject);
+        let not_ended = || {
+            tracing::warn!(connection = %subject.connection, "a token that came too late was not revoked");
+        };
+        let Ok((place, client)) = self.place(row).await else {
+            return not_ended();
+        };
         let connection = ctx
             .store
             .connection(ctx.store.db(), subject.org, subject.connection)
             .await;
         let Ok(account) = connection.map(|row| row?.account_key) else {
-            return;
+            return not_ended();
         };
         let call = self.call(&place, &client, true);
         take_back(&ctx.store, &call, account.as_deref(), secret).await;

@@ -103,14 +103,17 @@ impl Store {
         Ok(resolved)
     }
 
-    /// Forgets alerts that were over before `until`, at most `limit`; says how many.
+    /// Forgets alerts that were over before `until`, at most `limit`; says how many. Who asked
+    /// for silence until later than that has it.
     ///
     /// # Errors
     /// The database.
     pub async fn prune_alerts(&self, until: DateTime<Utc>, limit: u32) -> Result<u64, StoreError> {
         let sql = format!(
             "delete from alerts where id in (select id from alerts
-             where resolved_at is not null and resolved_at < $1 order by resolved_at limit {limit})"
+             where resolved_at is not null and resolved_at < $1
+               and (silenced_until is null or silenced_until < $1)
+             order by resolved_at limit {limit})"
         );
         let done = self
             .db()

@@ -17,11 +17,14 @@ const DEAD: &str = "
     order by lease_until limit 1";
 
 /// The grant whose refresh is due for longest, of those that are refreshed: as
-/// [`Store::take_due_refreshes`] takes them. `$1`: now.
+/// [`Store::take_due_refreshes`] takes them. Grants of connections that are switched off stay
+/// due: of the first thousand. `$1`: now.
 const DUE: &str = "
-    select refresh_due_at as since from credentials d
-    where refresh_due_at is not null and refresh_due_at < $1 and revoked_at is null and refused_at is null
-      and (select true from connections c
+    select refresh_due_at as since from (
+        select refresh_due_at, connection_id from credentials
+        where refresh_due_at is not null and refresh_due_at < $1 and revoked_at is null and refused_at is null
+        order by refresh_due_at limit 1000) d
+    where (select true from connections c
            where c.id = d.connection_id and c.status in ('active', 'error') limit 1)
     order by refresh_due_at limit 1";
 

@@ -24,12 +24,13 @@ pub const IN_A_BATCH: usize = 100;
 /// A batch that has not ended by then is stopped; what it has written stays.
 pub const BATCH_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The batch of a tick that has waited longest for a worker, found in the index of due jobs.
-/// Like every job of the clock's, it has no lane. `$1`: whose turn it is; `$2`: now.
+/// The batch of a tick that is to run first, found in the index of due jobs, and since when it
+/// waits: also one that was put off waits since its tick. Like every job of the clock's, it has
+/// no lane. `$1`: whose turn it is.
 const OLDEST: &str = "
-    select run_at as since from jobs
+    select case when created_at < run_at then created_at else run_at end as since from jobs
     where state = 'queued' and lane is null and queue = 'maintenance' and turn = $1
-      and kind = 'health_batch' and run_at < $2
+      and kind = 'health_batch'
     order by run_at limit 1";
 
 /// What a tick did.
@@ -80,7 +81,7 @@ impl Store {
     pub async fn check_lag(&self) -> Result<Duration, StoreError> {
         let now = self.jobs().now().await?;
         let ticks = waited(now, self.oldest_due_check(now).await?);
-        let batches = waited(now, self.oldest_batch(now).await?);
+        let batches = waited(now, self.oldest_batch().await?);
         Ok(ticks.max(batches))
     }
 
@@ -99,9 +100,9 @@ impl Store {
             .await?)
     }
 
-    async fn oldest_batch(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, StoreError> {
+    async fn oldest_batch(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         let backend = self.db().get_database_backend();
-        let values = [OrgId::DEPLOYMENT.into(), now.into()];
+        let values = [OrgId::DEPLOYMENT.into()];
         let asked = Statement::from_sql_and_values(backend, OLDEST, values);
         match self.db().query_one_raw(asked).await? {
             Some(row) => Ok(Some(row.try_get("", "since")?)),

@@ -20,10 +20,7 @@ use sea_orm::DatabaseTransaction;
 use serde_json::{Value, json};
 
 use super::{Exchange, Lost};
-use crate::{
-    jobs::opening::{fail, vault_error},
-    refresh::due_ahead,
-};
+use crate::{jobs::opening::vault_error, refresh::due_ahead};
 
 /// Somebody else made or moved a connection between our look and our lock, this often.
 const TRIES: usize = 5;
@@ -152,7 +149,7 @@ async fn find(
         let row = ctx.store.connection(ctx.store.db(), org, id).await?;
         return match row {
             Some(row) => Ok(Some(row)),
-            None => Err(Lost::Run(fail(
+            None => Err(Lost::Failed(Failure::new(
                 FailureKind::Invalid,
                 "the connection that was to be connected again is gone",
                 "Connect anew, without naming it.",

@@ -31,7 +31,8 @@ macro_rules! new_id {
 /// A job far past its deadline under a live process is charged by itself. A job whose
 /// process has ended without it is not charged: that process was dealt with before.
 ///
-/// A job that was given back and claimed by another since the statement began is the other's.
+/// A job that was given back since the statement began, and claimed again, is left to whoever
+/// has it.
 ///
 /// A quarantine stands in the org's activity log as soon as it stands.
 const RESCUE: &str = concat!("
@@ -76,7 +77,7 @@ const RESCUE: &str = concat!("
             when overdue then 1
             else 0 end as charge
         from held
-        where not of_dead or leased_by in (select process from whole)
+        where leased_by in (select process from whole) or overdue or leased_by in (select process from gone)
     ),
     buried as (
         update processes set ended_at = (select now from clock)

@@ -78,7 +78,7 @@ fn zone(location: &Location, (from, to): (RangeEnd, RangeEnd)) -> Result<Tz, Pro
                 location.id,
                 name.unwrap_or_default()
             ),
-            "Ask for the range with times, such as 2026-11-20T08:00:00Z, instead of dates.",
+            "Ask for the range with times, such as 2026-11-20T08:00:00Z, instead of dates, or leave the location out of the config's `location_ids`.",
         )
     })
 }
