@@ -24,7 +24,7 @@ use patchbay_core::{
     store::Store,
 };
 use tokio::{
-    sync::{mpsc::UnboundedSender, watch},
+    sync::{mpsc::UnboundedSender, oneshot, watch},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -119,6 +119,8 @@ impl Drop for Closed<'_> {
 pub(crate) struct Given {
     pub(crate) me: ProcessId,
     pub(crate) job: Job,
+    /// Told once the job stands in the book.
+    pub(crate) begun: oneshot::Sender<()>,
 }
 
 /// Looks for such jobs on behalf of all queues of the process.
@@ -261,24 +263,16 @@ impl Warden {
         };
         let driver = self.drivers.iter().find(|(queue, _)| *queue == job.queue);
         let Some((_, driver)) = driver else { return };
-        if driver.send(Given { me, job }).is_err() {
+        let (begun, has_begun) = oneshot::channel();
+        if driver.send(Given { me, job, begun }).is_err() || has_begun.await.is_err() {
             // The driver has left: the process stops, and its end releases the job.
             return;
         }
-        let mut seen = false;
-        let patient_until = Instant::now() + PATIENCE;
-        loop {
-            sleep(POLL).await;
-            match self.book.run_of(lease) {
-                Some(run) => {
-                    seen = true;
-                    if run.has_progressed() && !self.is_alone(me, lease, queues).await {
-                        return;
-                    }
-                }
-                None if seen || Instant::now() >= patient_until => return,
-                None => {}
+        while let Some(run) = self.book.run_of(lease) {
+            if run.has_progressed() && !self.is_alone(me, lease, queues).await {
+                return;
             }
+            sleep(POLL).await;
         }
     }
 

@@ -150,7 +150,11 @@ impl Driver {
             tokio::select! {
                 Some(finished) = self.parts.finished.recv() => self.take_finished(finished),
                 Some(event) = self.ops.next(), if !self.ops.is_empty() => self.handle(event),
-                Some(Given { me, job }) = self.parts.given.recv() => self.begin(me, vec![job]),
+                Some(Given { me, job, begun }) = self.parts.given.recv() => {
+                    self.begin(me, vec![job]);
+                    // Nobody listens where the process stops.
+                    begun.send(()).ok();
+                }
                 Ok(()) = room.changed() => {}
                 waited = async { self.wait.as_mut().expect("guarded").await }, if self.wait.is_some() => {
                     self.wait = None;
