@@ -86,7 +86,7 @@ impl Breaker {
         let due = self.state(now) == State::HalfOpen;
         if due {
             let limit = TimeDelta::from_std(limit.min(LONGEST_PAUSE) + PROBE_SLACK);
-            self.probe_at = Some(now + limit.expect("minutes"));
+            self.probe_at = Some(now + limit.expect("at most five minutes"));
         }
         due
     }
