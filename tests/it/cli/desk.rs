@@ -84,6 +84,28 @@ impl Desk {
         serde_json::from_str(&said.out).unwrap()
     }
 
+    /// What typing these lines into bash says; each must succeed.
+    pub fn typed(bash: &mut Command, lines: &str) -> String {
+        let typed = bash.args(["-euo", "pipefail", "-c", lines]);
+        let typed = typed.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(typed.stdout).unwrap();
+        let complaints = String::from_utf8_lossy(&typed.stderr);
+        assert!(typed.status.success(), "{said}\n{complaints}");
+        said
+    }
+
+    /// Makes an organization of a fleet that stands on these servers; its key.
+    pub fn org_of_fleet(servers: &[(&str, &str)]) -> String {
+        let made = Command::new(patchbay_binary())
+            .args(["org", "create", "Example Ltd", "--output", "json"])
+            .env_clear()
+            .envs(servers.iter().copied())
+            .output()
+            .unwrap();
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        made["api_key"].as_str().unwrap().to_owned()
+    }
+
     /// Connects Square with the stand-in's token.
     pub fn connect(&self) {
         let said = self.run_with(

@@ -1,6 +1,6 @@
 //! What `patchbay --help` says to type works as it stands.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use patchbay_tests::patchbay_binary;
 
@@ -29,20 +29,10 @@ async fn the_steps_of_the_help_text_work_as_they_stand() {
 
     let typed = steps(&help, "in another terminal").join("\n");
     let program = patchbay_binary().display();
-    let typed = Command::new("bash")
-        .args(["-euo", "pipefail", "-c"])
-        .arg(format!("patchbay() {{ '{program}' \"$@\"; }}\n{typed}"))
-        .env_clear()
-        .env("PATCHBAY_DATA_DIR", desk.data())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8(typed.stdout).unwrap();
-    assert!(
-        typed.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&typed.stderr)
-    );
+    let mut bash = Command::new("bash");
+    bash.env_clear().env("PATCHBAY_DATA_DIR", desk.data());
+    let lines = format!("patchbay() {{ '{program}' \"$@\"; }}\n{typed}");
+    let said = Desk::typed(&mut bash, &lines);
     assert!(said.contains("catalog: succeeded"), "{said}");
 }
 

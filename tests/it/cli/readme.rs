@@ -1,6 +1,6 @@
 //! The README's tour does what it says, typed as it stands.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::desk::Desk;
 
@@ -19,18 +19,8 @@ async fn the_five_minutes_with_curl_work_as_they_stand() {
     assert_ne!(script, tour);
 
     let folder = tempfile::tempdir().unwrap();
-    let typed = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let said = String::from_utf8(typed.stdout).unwrap();
-    assert!(
-        typed.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&typed.stderr)
-    );
+    let mut bash = Command::new("bash");
+    let said = Desk::typed(bash.current_dir(folder.path()), &script);
     assert!(said.contains("\"status\":\"active\""), "{said}");
     let (watched, records) = said.split_once("event: end").expect("the job was watched");
     assert!(watched.contains("event: progress"), "{said}");

@@ -1,6 +1,6 @@
 //! A fleet whose Redis is not there: it is ready, says so, and works.
 
-use patchbay_tests::{Process, TestDatabase, free_port, patchbay_binary};
+use patchbay_tests::{Process, TestDatabase, free_port};
 
 use super::{
     desk::Desk,
@@ -63,15 +63,9 @@ async fn a_fleet_without_redis_is_ready_says_so_and_works() {
         "{said}"
     );
 
-    let made = std::process::Command::new(patchbay_binary())
-        .args(["org", "create", "Example Ltd", "--output", "json"])
-        .env_clear()
-        .envs(servers)
-        .output()
-        .unwrap();
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
     let url = format!("http://{}", at(port));
-    let there = ["--url", &url, "--key", made["api_key"].as_str().unwrap()];
+    let key = Desk::org_of_fleet(&servers);
+    let there = ["--url", &url, "--key", &key];
     let connect = ["connect", "square", "--secret", "access_token=-"];
     let tested = desk.run_with(&[&there, &connect[..]].concat(), "sandbox-square-token");
     assert_eq!(

@@ -130,18 +130,9 @@ async fn a_fleet_works_through_three_processes() {
         process.ready(port).await.unwrap();
     }
 
-    let made = std::process::Command::new(patchbay_binary())
-        .args(["org", "create", "Example Ltd", "--output", "json"])
-        .env_clear()
-        .envs(servers)
-        .output()
-        .unwrap();
-    let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
-    let (url, key) = (
-        format!("http://127.0.0.1:{}", ports[0]),
-        made["api_key"].as_str().unwrap(),
-    );
-    let there = ["--url", &url, "--key", key];
+    let url = format!("http://127.0.0.1:{}", ports[0]);
+    let key = Desk::org_of_fleet(&servers);
+    let there = ["--url", &url, "--key", &key];
     let connect: &[&str] = &["connect", "square", "--secret", "access_token=-"];
     let said = desk.run_with(&[&there, connect].concat(), "sandbox-square-token");
     assert_eq!(said.code, 0, "{said:?}");

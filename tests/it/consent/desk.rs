@@ -9,12 +9,16 @@ use axum::{
 };
 use patchbay_api::ApiDeps;
 use patchbay_core::{
+    breaker::Breakers,
     clock::ShiftedClock,
     connection::Role,
-    entities::{connection, job::Model as Job},
+    entities::{
+        connection,
+        job::{self, Model as Job},
+    },
     hints::{Hints, MemoryHints},
     ids::{ConnectionId, JobId, OrgId},
-    job::Queue,
+    job::{JobKind, Queue},
     outbound::{AddressPolicy, Outbound, OutboundConfig},
     secret::Secret,
     store::{
@@ -28,7 +32,7 @@ use patchbay_providers::Registry;
 use patchbay_sandbox::{Dataset, RunningSandbox, Sandbox, SandboxOptions, Sizes, oauth::Answer};
 use patchbay_tests::TestDatabase;
 use patchbay_worker::{Context, OauthClients, WorkerDeps, own_connection};
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
@@ -284,9 +288,43 @@ impl Desk {
         self.get(&format!("/connections/{id}")).await.json(200)
     }
 
+    /// From now on calls pass the circuit breakers of the fleet.
+    pub fn guard(&mut self) {
+        let config = OutboundConfig {
+            policy: AddressPolicy {
+                allow: vec!["127.0.0.0/8".parse().unwrap()],
+            },
+            ..OutboundConfig::default()
+        };
+        let breakers = Arc::new(Breakers::new(self.ctx.store.clone()));
+        self.ctx.outbound = Arc::new(Outbound::new(config).unwrap().with_breakers(breakers));
+    }
+
+    pub async fn disconnect(&self, connection: &str) {
+        let path = format!("/connections/{connection}");
+        let ended = self.call(&self.key, Method::DELETE, &path, None).await;
+        assert_eq!(ended.json(200)["status"], "disconnected");
+    }
+
+    /// Waits for the only revocation that was asked for; its job as people see it.
+    pub async fn revocation(&self) -> Value {
+        let asked = job::Entity::find()
+            .filter(job::Column::Kind.eq(JobKind::CredentialRevoke))
+            .one(self.ctx.store.db())
+            .await
+            .unwrap()
+            .expect("a disconnect enqueues a revocation");
+        let done = self
+            .get(&format!("/jobs/{}?wait=30", asked.id))
+            .await
+            .json(200);
+        assert_eq!(done["state"], "succeeded", "{done:#}");
+        done
+    }
+
     pub async fn job(&self, id: &str) -> Job {
         let id: JobId = id.parse().unwrap();
-        patchbay_core::entities::job::Entity::find_by_id(id)
+        job::Entity::find_by_id(id)
             .one(self.ctx.store.db())
             .await
             .unwrap()
@@ -295,8 +333,7 @@ impl Desk {
 
     /// Exchanges that were asked for.
     pub async fn exchanges(&self) -> usize {
-        use patchbay_core::{entities::job, job::JobKind};
-        use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+        use sea_orm::PaginatorTrait;
         let jobs = job::Entity::find().filter(job::Column::Kind.eq(JobKind::ConsentExchange));
         usize::try_from(jobs.count(self.ctx.store.db()).await.unwrap()).unwrap()
     }

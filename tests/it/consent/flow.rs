@@ -87,12 +87,6 @@ async fn consented(desk: &Desk, body: Value) -> (Value, Said) {
     (desk.consent(&id).await, page)
 }
 
-async fn disconnect(desk: &Desk, connection: &Value) {
-    let path = format!("/connections/{}", connection.as_str().unwrap());
-    let ended = desk.call(&desk.key, Method::DELETE, &path, None).await;
-    assert_eq!(ended.json(200)["status"], "disconnected");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn another_account_is_refused_and_changes_nothing() {
     let desk = Desk::new(Plan::default()).await;
@@ -116,7 +110,8 @@ async fn the_same_account_finds_its_disconnected_connection_and_another_makes_a_
     let desk = Desk::new(Plan::default()).await;
     let _worker = desk.worker();
     let (first, _) = consented(&desk, nothing()).await;
-    disconnect(&desk, &first["connection_id"]).await;
+    desk.disconnect(first["connection_id"].as_str().unwrap())
+        .await;
     let (again, _) = consented(&desk, nothing()).await;
     assert_eq!(again["connection_id"], first["connection_id"]);
     let shown = desk
@@ -125,7 +120,8 @@ async fn the_same_account_finds_its_disconnected_connection_and_another_makes_a_
     assert_eq!(shown["status"], "active");
     assert!(shown["disconnected_at"].is_null());
 
-    disconnect(&desk, &first["connection_id"]).await;
+    desk.disconnect(first["connection_id"].as_str().unwrap())
+        .await;
     choose(&desk, &desk.other_merchant());
     let (other, _) = consented(&desk, nothing()).await;
     assert_eq!(other["status"], "connected");
@@ -142,7 +138,8 @@ async fn a_disconnected_connection_that_is_named_takes_no_other_account() {
     let desk = Desk::new(Plan::default()).await;
     let _worker = desk.worker();
     let (first, _) = consented(&desk, nothing()).await;
-    disconnect(&desk, &first["connection_id"]).await;
+    desk.disconnect(first["connection_id"].as_str().unwrap())
+        .await;
     choose(&desk, &desk.other_merchant());
     let body = json!({ "connection_id": first["connection_id"] });
     let (second, page) = consented(&desk, body).await;
@@ -226,7 +223,8 @@ async fn an_orgs_own_app_is_used_and_its_secret_shown_to_nobody() {
     // Its grants could not be refreshed without it.
     let gone = desk.call(&desk.key, Method::DELETE, path, None).await;
     gone.problem(409, "connection-state");
-    disconnect(&desk, &consent["connection_id"]).await;
+    desk.disconnect(consent["connection_id"].as_str().unwrap())
+        .await;
     let gone = desk.call(&desk.key, Method::DELETE, path, None).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
     desk.get(path).await.problem(404, "not-found");

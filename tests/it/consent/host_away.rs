@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use patchbay_core::{
-    breaker::{Breaker, Breakers, State},
-    outbound::{AddressPolicy, Origin, Outbound, OutboundConfig},
+    breaker::{Breaker, State},
+    outbound::Origin,
 };
 use patchbay_providers::{Account, Manifest, Page, Provider, ProviderError, Pull, Session};
 
@@ -49,15 +49,8 @@ async fn a_consent_ends_well_though_both_hosts_are_left_alone(plan: Plan) {
         ..plan
     })
     .await;
-    let config = OutboundConfig {
-        policy: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        },
-        ..OutboundConfig::default()
-    };
+    desk.guard();
     let store = desk.ctx.store.clone();
-    let breakers = Arc::new(Breakers::new(store.clone()));
-    desk.ctx.outbound = Arc::new(Outbound::new(config).unwrap().with_breakers(breakers));
     let host = Origin::of(&desk.sandbox.square_url().parse().unwrap());
     let host = host.unwrap().to_string();
     for provider in ["square", API] {

@@ -4,12 +4,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::http::Method;
 use chrono::TimeDelta;
 use patchbay_core::{
-    entities::job,
     failure::FailureKind,
-    job::{JobKind, Queue},
+    job::Queue,
     outbound::Limits,
     secret::{Secret, SecretFields},
 };
@@ -20,7 +18,6 @@ use patchbay_sandbox::{
     shopify, slack,
 };
 use patchbay_worker::OauthClients;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{
@@ -247,22 +244,12 @@ async fn a_grant_lives_and_ends(case: Case, postgres: bool) {
     assert_eq!(same, !case.renews);
     assert_eq!(life.opens(&last).await, Ok(()));
 
-    let path = format!("/connections/{connection}");
-    let ended = desk.call(&desk.key, Method::DELETE, &path, None).await;
-    assert_eq!(ended.json(200)["status"], "disconnected");
-    let revocation = job::Entity::find()
-        .filter(job::Column::Kind.eq(JobKind::CredentialRevoke))
-        .one(desk.ctx.store.db())
-        .await
-        .unwrap()
-        .expect("a disconnect enqueues a revocation");
-    let path = format!("/jobs/{}?wait=30", revocation.id);
-    let done = desk.get(&path).await.json(200);
-    assert_eq!(done["state"], "succeeded", "{done:#}");
+    desk.disconnect(connection).await;
+    let done = desk.revocation().await;
     assert_eq!(done["result"]["revoked"], case.revokes, "{done:#}");
     assert!(done["result"]["reason"].is_string(), "{done:#}");
-    let id = revocation.id.to_string();
-    assert!(desk.job(&id).await.sealed.is_none(), "the token is gone");
+    let id = done["id"].as_str().unwrap();
+    assert!(desk.job(id).await.sealed.is_none(), "the token is gone");
     let credential = &desk.connection(connection).await["credential"];
     assert_eq!(credential["status"], "revoked", "{credential:#}");
 
@@ -283,7 +270,11 @@ async fn a_grant_lives_and_ends(case: Case, postgres: bool) {
             false => assert_eq!(renewed, Ok(()), "it lives on over there"),
         }
     }
-    let paths = [path, format!("/connections/{connection}"), "/events".into()];
+    let paths = [
+        format!("/jobs/{id}"),
+        format!("/connections/{connection}"),
+        "/events".into(),
+    ];
     life.assert_tells_no_secret(&paths).await;
 }
 

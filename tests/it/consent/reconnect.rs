@@ -1,12 +1,7 @@
 //! A connection that is connected again by consent goes on where it stood.
 
-use axum::http::Method;
-use patchbay_core::{
-    entities::job,
-    job::{JobKind, Queue},
-};
+use patchbay_core::job::Queue;
 use patchbay_sandbox::square::{DEFAULT_MERCHANT, data::ChangeKind};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,22 +36,6 @@ async fn cursor(desk: &Desk, connection: &str) -> Option<Value> {
     state?.cursor
 }
 
-/// Disconnects, and waits until the provider knows.
-async fn disconnected(desk: &Desk, connection: &str) {
-    let path = format!("/connections/{connection}");
-    let ended = desk.call(&desk.key, Method::DELETE, &path, None).await;
-    assert_eq!(ended.json(200)["status"], "disconnected");
-    let revocation = job::Entity::find()
-        .filter(job::Column::Kind.eq(JobKind::CredentialRevoke))
-        .one(desk.ctx.store.db())
-        .await
-        .unwrap()
-        .expect("a disconnect enqueues a revocation");
-    let path = format!("/jobs/{}?wait=30", revocation.id);
-    let done = desk.get(&path).await.json(200);
-    assert_eq!(done["result"]["revoked"], true, "{done:#}");
-}
-
 async fn a_new_consent_goes_on_from_the_cursors(postgres: bool) {
     let desk = Desk::new(Plan {
         postgres,
@@ -71,7 +50,9 @@ async fn a_new_consent_goes_on_from_the_cursors(postgres: bool) {
     assert!(place.is_some(), "a complete sync leaves a cursor");
     let listed = desk.sandbox.requests.count(LIST);
 
-    disconnected(&desk, &connection).await;
+    desk.disconnect(&connection).await;
+    let done = desk.revocation().await;
+    assert_eq!(done["result"]["revoked"], true, "{done:#}");
     let body = json!({ "streams": ["customers"] });
     let refused = desk.post_to(&connection, "sync", body).await;
     refused.problem(409, "connection-state");

@@ -7,7 +7,7 @@ use patchbay_sandbox::{
     square::{DEFAULT_MERCHANT, OTHER_MERCHANT},
 };
 
-use super::{choose, consented, disconnect};
+use super::{choose, consented};
 use crate::consent::{
     browser::Browser,
     desk::{Desk, Plan, nothing},
@@ -75,7 +75,8 @@ async fn a_disconnect_after_a_consent_stands(postgres: bool) {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        disconnect(&desk, &first["connection_id"]).await;
+        desk.disconnect(first["connection_id"].as_str().unwrap())
+            .await;
         desk.worker()
     };
     let mut browser = Browser::new(&desk);
