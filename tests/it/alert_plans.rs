@@ -19,6 +19,8 @@ use patchbay_tests::TestDatabase;
 use sea_orm::ConnectionTrait;
 use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
+mod many_orgs;
+
 /// Rows of each kind that are as they should be.
 const HEALTHY: u32 = 100_000;
 /// Connections that failed once, in an outage that is over by now: too little to tell anybody.

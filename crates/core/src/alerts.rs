@@ -151,7 +151,7 @@ impl AlertKind {
             Self::SchedulesLate => Words {
                 title: "Schedules are late",
                 meaning: "Syncs that are due have not been asked for: no scheduler runs, or it cannot keep up.",
-                next_action: "Look at the schedulers: `patchbay scheduler status`.",
+                next_action: "Look whether a scheduler runs: `patchbay doctor`; of a fleet, `patchbay scheduler status` shows each.",
             },
             Self::QueueOld => Words {
                 title: "Jobs wait too long",

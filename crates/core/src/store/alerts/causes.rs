@@ -177,11 +177,10 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<Cause>, StoreError> {
         let sql = format!(
-            "select late.org_id, count(*) as seen from (select org_id, next_at from schedules
-             where paused_at is null and next_at is not null and next_at < $2
-             order by next_at limit {LATE_COUNTED}) late
+            "select late.org_id, count(*) as seen from ({late}) late
              left join alert_limits l on l.org_id = late.org_id
              where late.next_at < {too_long_ago} group by late.org_id",
+            late = late_schedules("$2"),
             too_long_ago = self.too_long_ago("$1", Patience::Schedules)
         );
         let values = [now.into(), before(now, BOUNDS.shortest).into()];
@@ -242,7 +241,8 @@ impl Store {
     }
 
     /// Whether the cause of an open alert of this kind, `a`, is gone, as SQL; `l` are the
-    /// limits of its org, if it has set any, and `$2` the present where time matters.
+    /// limits of its org, if it has set any, `$2` the present where time matters, and `$3` for
+    /// schedules what no org calls late yet.
     pub(super) fn gone(&self, kind: AlertKind) -> String {
         let connection = |condition: &str| {
             format!(
@@ -263,15 +263,19 @@ impl Store {
                      and {of} = coalesce(a.connection_id, {nil}))"
                 )
             }
-            // The first of all that are due, as their index has them: among a hundred thousand of
-            // an org that are not late the planner may else look for one that is.
-            AlertKind::SchedulesLate => format!(
-                "not exists (select 1 from (select next_at from schedules s
-                     where s.org_id = a.org_id and s.paused_at is null and s.next_at is not null
-                     order by s.next_at limit 1) first
-                 where next_at < {})",
-                self.too_long_ago("$2", Patience::Schedules)
-            ),
+            // What is late is read once for all alerts, by the index of due times. Where that is
+            // more than is counted, an org may have late ones behind the last that was read.
+            AlertKind::SchedulesLate => {
+                let too_long_ago = self.too_long_ago("$2", Patience::Schedules);
+                let late = late_schedules("$3");
+                format!(
+                    "a.org_id not in (select late.org_id from ({late}) late
+                         left join alert_limits l on l.org_id = late.org_id
+                         where late.next_at < {too_long_ago})
+                     and coalesce((select case when count(*) >= {LATE_COUNTED} then max(late.next_at) end
+                         from ({late}) late) >= {too_long_ago}, true)"
+                )
+            }
             AlertKind::QueueOld => {
                 let too_long_ago = self.too_long_ago("$2", Patience::Queues);
                 // As far as the look that raises it goes, and through the same indexes.
@@ -302,6 +306,15 @@ impl Store {
     fn connection_or_nil(&self) -> String {
         format!("coalesce(connection_id, {})", self.nil())
     }
+}
+
+/// The schedules that were due before `since`, the longest due first, as SQL.
+fn late_schedules(since: &str) -> String {
+    format!(
+        "select org_id, next_at from schedules
+         where paused_at is null and next_at is not null and next_at < {since}
+         order by next_at limit {LATE_COUNTED}"
+    )
 }
 
 /// What was due before this moment has waited for longer than `by`.

@@ -53,10 +53,9 @@ impl Store {
         let mut changed = Vec::new();
         for kind in AlertKind::iter() {
             for _ in 0..PAGES {
-                let resolved = self.resolve_alerts(kind, now, PAGE).await?;
-                let is_last = is_less_than_a_page(resolved.len());
+                let (resolved, is_full) = self.resolve_alerts(kind, now, PAGE).await?;
                 changed.extend(resolved);
-                if is_last {
+                if !is_full {
                     break;
                 }
             }
@@ -120,8 +119,4 @@ impl Store {
         }
         Ok(raised)
     }
-}
-
-fn is_less_than_a_page(rows: usize) -> bool {
-    u32::try_from(rows).is_ok_and(|rows| rows < PAGE)
 }

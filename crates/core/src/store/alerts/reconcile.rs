@@ -15,7 +15,7 @@ use super::{
     look::ChangedAlert,
 };
 use crate::{
-    alerts::AlertKind,
+    alerts::{AlertKind, BOUNDS},
     entities::alert::{Column, Entity, Model},
     events::EventKind,
     ids::{AlertId, OrgId},
@@ -56,7 +56,8 @@ impl Store {
         Ok(raised)
     }
 
-    /// Resolves alerts of a kind whose cause is gone, at most `limit`; says which.
+    /// Resolves alerts of a kind whose cause is gone, at most `limit`; says which, and whether
+    /// there may be more.
     ///
     /// # Errors
     /// The database.
@@ -65,10 +66,14 @@ impl Store {
         kind: AlertKind,
         now: DateTime<Utc>,
         limit: u32,
-    ) -> Result<Vec<ChangedAlert>, StoreError> {
+    ) -> Result<(Vec<ChangedAlert>, bool), StoreError> {
         let mut values: Vec<Value> = vec![kind.name().into()];
         match kind {
-            AlertKind::SchedulesLate | AlertKind::QueueOld => values.push(now.into()),
+            AlertKind::SchedulesLate => {
+                values.push(now.into());
+                values.push(before(now, BOUNDS.shortest).into());
+            }
+            AlertKind::QueueOld => values.push(now.into()),
             AlertKind::ConnectionFailing
             | AlertKind::CredentialRefused
             | AlertKind::ConsentExpired
@@ -84,6 +89,8 @@ impl Store {
             .from_raw_sql(self.asked(&sql, values))
             .all(self.db())
             .await?;
+        // Another scheduler may be at the same ones.
+        let is_full = u32::try_from(gone.len()).is_ok_and(|found| found >= limit);
         let mut resolved = Vec::new();
         for alert in gone {
             let tx = self.begin().await?;
@@ -100,7 +107,7 @@ impl Store {
             }
             tx.commit().await?;
         }
-        Ok(resolved)
+        Ok((resolved, is_full))
     }
 
     /// Forgets alerts that were over before `until`, at most `limit`; says how many. Who asked

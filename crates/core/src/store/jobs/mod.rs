@@ -136,7 +136,7 @@ pub trait JobStore: Send + Sync + fmt::Debug {
     async fn leave_room(&self, me: ProcessId) -> Result<(), StoreError>;
 
     /// Due jobs of known kinds for hints: at most `per_turn` of each org, at most `limit` in all,
-    /// orgs in turn beginning after `after`.
+    /// orgs in turn beginning after `after`. Where there are many orgs, fewer of each.
     async fn due(
         &self,
         queue: Queue,

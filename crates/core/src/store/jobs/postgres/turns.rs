@@ -4,6 +4,9 @@
 //! cost of a few index probes each. Suspects that may not run are stepped over one by one:
 //! there are few, as there are of those that are to run alone and are nobody's turn.
 //!
+//! Whoever only wants to know of some due jobs, and not which of them goes first, does not
+//! look at the other lanes of an org ([`any_job`], [`some_due`]).
+//!
 //! Statements made of these parts want `clock (now)`, `suspects (taken)`: whether no
 //! further suspect may run, and the parameters `$2` queue, `$3` how many orgs, `$4` after
 //! which, `$5` without these, `$6` kinds of job.
@@ -44,9 +47,10 @@ macro_rules! without_lane {
 }
 
 /// Those jobs of one org that are due and the heads of free lanes. The first thousand lanes
-/// are looked at: an org has one per connection and stream.
+/// are looked at: an org has one per connection and stream. With a limit the walk ends as
+/// soon as it has found so many.
 macro_rules! heads_of_lanes {
-    ($turn:literal, $which:literal) => {
+    ($turn:literal, $which:literal $(, $limit:literal)?) => {
         concat!(
             "(with recursive heads (lane, id, run_at, crashes, kind, no) as (
                 (select lane, id, run_at, crashes, kind, 1 from jobs
@@ -67,7 +71,9 @@ macro_rules! heads_of_lanes {
              select id, run_at, crashes from heads
              where run_at <= (select now from clock) and kind = any($6) and ",
             $which,
-            " and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null)"
+            " and (select true from jobs r where r.lane = heads.lane and r.state = 'running' limit 1) is null",
+            $(" limit ", $limit,)?
+            ")"
         )
     };
 }
@@ -81,6 +87,26 @@ macro_rules! claimable {
             " union all ",
             $crate::store::jobs::postgres::turns::heads_of_lanes!($turn, $which),
             ") claimable order by run_at, id limit ",
+            $limit,
+            ")"
+        )
+    };
+}
+
+/// Some jobs of one org that may run now, as many with a lane as without while there are both:
+/// of those without the longest due, of the others the first that are found.
+macro_rules! some_due {
+    ($turn:literal, $which:literal, $limit:literal) => {
+        concat!(
+            "(select id, run_at from (
+                select id, run_at, row_number() over (order by run_at, id) as nth from ",
+            $crate::store::jobs::postgres::turns::without_lane!($turn, $which, $limit),
+            " without_lane
+                union all
+                select id, run_at, row_number() over (order by run_at, id) from ",
+            $crate::store::jobs::postgres::turns::heads_of_lanes!($turn, $which, $limit),
+            " heads
+            ) found order by nth, run_at, id limit ",
             $limit,
             ")"
         )
@@ -101,11 +127,37 @@ macro_rules! first_job {
     };
 }
 
+/// The same for whoever knows that no suspect is among the jobs that may run, or does not
+/// mind: zero where the org has any job to run.
+macro_rules! any_job {
+    ($which:literal) => {
+        concat!(
+            "lateral (select case when step.turn is not null and step.turn <> all($5) then coalesce(
+                (select 0 from ",
+            $crate::store::jobs::postgres::turns::without_lane!("step.turn", $which, "1"),
+            " one),
+                (select 0 from ",
+            $crate::store::jobs::postgres::turns::heads_of_lanes!("step.turn", $which, "1"),
+            " one)) end as crashes offset 0) first_job"
+        )
+    };
+}
+
 /// Common table expressions up to `turns (turn, place)`: at most `$3` orgs that have a job to
 /// run, beginning after `$4` and going round, without those in `$5`. The walk knows in
-/// `step.taken` whether an org before was given the one suspect.
+/// `step.taken` whether an org before was given the one suspect; with `any` it does not look.
 macro_rules! turns {
     ($which:literal) => {
+        $crate::store::jobs::postgres::turns::turns!(
+            @ $crate::store::jobs::postgres::turns::first_job!($which)
+        )
+    };
+    (any $which:literal) => {
+        $crate::store::jobs::postgres::turns::turns!(
+            @ $crate::store::jobs::postgres::turns::any_job!($which)
+        )
+    };
+    (@ $($job:tt)*) => {
         concat!(
             "ahead (turn, served, n, taken) as (
                 select step.turn, crashes is not null, (crashes is not null)::integer,
@@ -113,7 +165,7 @@ macro_rules! turns {
                 from (select taken, ",
             $crate::store::jobs::postgres::turns::first_turn!("turn > $4"),
             " as turn from suspects offset 0) step, ",
-            $crate::store::jobs::postgres::turns::first_job!($which),
+            $($job)*,
             "
                 union all
                 select step.turn, crashes is not null, ahead.n + (crashes is not null)::integer,
@@ -121,7 +173,7 @@ macro_rules! turns {
                 from ahead, lateral (select ahead.taken, ",
             $crate::store::jobs::postgres::turns::first_turn!("turn > ahead.turn"),
             " as turn offset 0) step, ",
-            $crate::store::jobs::postgres::turns::first_job!($which),
+            $($job)*,
             "
                 where ahead.turn is not null and ahead.n < $3
             ),
@@ -131,7 +183,7 @@ macro_rules! turns {
                 from (select max(n) as n, bool_or(taken) as taken from ahead) ahead, lateral (select ahead.taken, ",
             $crate::store::jobs::postgres::turns::first_turn!("turn <= $4"),
             " as turn offset 0) step, ",
-            $crate::store::jobs::postgres::turns::first_job!($which),
+            $($job)*,
             "
                 where ahead.n < $3
                 union all
@@ -140,7 +192,7 @@ macro_rules! turns {
                 from behind, lateral (select behind.taken, ",
             $crate::store::jobs::postgres::turns::first_turn!("turn > behind.turn and turn <= $4"),
             " as turn offset 0) step, ",
-            $crate::store::jobs::postgres::turns::first_job!($which),
+            $($job)*,
             "
                 where behind.turn is not null and behind.n < $3
             ),
@@ -152,4 +204,6 @@ macro_rules! turns {
     };
 }
 
-pub(super) use {claimable, first_job, first_turn, heads_of_lanes, turns, without_lane};
+pub(super) use {
+    any_job, claimable, first_job, first_turn, heads_of_lanes, some_due, turns, without_lane,
+};
