@@ -184,7 +184,8 @@ async fn copy(home: &Home) -> Result<Duration> {
                 let sql: String = row.try_get_by_index(0)?;
                 let again = sql
                     .replace("records_", "copied_")
-                    .replace("table records", "table copied")
+                    // SQLite keeps its first words in capitals.
+                    .replace("TABLE records", "TABLE copied")
                     .replace("on records", "on copied");
                 db.execute_unprepared(&again).await?;
             }
