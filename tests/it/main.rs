@@ -15,6 +15,7 @@ mod carrier;
 mod cli;
 mod consent;
 mod fleet;
+mod guarded;
 mod harness;
 mod health;
 mod refresh;

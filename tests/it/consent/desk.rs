@@ -9,7 +9,6 @@ use axum::{
 };
 use patchbay_api::ApiDeps;
 use patchbay_core::{
-    breaker::Breakers,
     clock::ShiftedClock,
     connection::Role,
     entities::{
@@ -41,6 +40,7 @@ use super::{
     browser::Browser,
     plan::{clients, settings},
 };
+use crate::guarded::guarded;
 
 pub use super::plan::Plan;
 
@@ -290,14 +290,7 @@ impl Desk {
 
     /// From now on calls pass the circuit breakers of the fleet.
     pub fn guard(&mut self) {
-        let config = OutboundConfig {
-            policy: AddressPolicy {
-                allow: vec!["127.0.0.0/8".parse().unwrap()],
-            },
-            ..OutboundConfig::default()
-        };
-        let breakers = Arc::new(Breakers::new(self.ctx.store.clone()));
-        self.ctx.outbound = Arc::new(Outbound::new(config).unwrap().with_breakers(breakers));
+        self.ctx.outbound = guarded(&self.ctx.store);
     }
 
     pub async fn disconnect(&self, connection: &str) {

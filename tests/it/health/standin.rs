@@ -6,15 +6,12 @@ use std::sync::{
 };
 
 use axum::{Json, Router, response::IntoResponse};
-use patchbay_core::{
-    breaker::Breakers,
-    outbound::{AddressPolicy, Outbound, OutboundConfig},
-};
 use patchbay_providers::Registry;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::clinic::Clinic;
+use crate::guarded::guarded;
 
 pub struct Silent {
     pub url: String,
@@ -72,12 +69,5 @@ impl Silent {
 
 /// The clinic's calls go under the circuit breakers of its fleet.
 pub fn guard(clinic: &mut Clinic) {
-    let config = OutboundConfig {
-        policy: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        },
-        ..OutboundConfig::default()
-    };
-    let breakers = Arc::new(Breakers::new(clinic.ctx.store.clone()));
-    clinic.ctx.outbound = Arc::new(Outbound::new(config).unwrap().with_breakers(breakers));
+    clinic.ctx.outbound = guarded(&clinic.ctx.store);
 }

@@ -1,14 +1,14 @@
 //! A token endpoint that does not answer is left alone, and no consent ends by it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use patchbay_core::{
-    breaker::{Breaker, Breakers, FAILURES},
+    breaker::{Breaker, FAILURES},
     connection::ConnectionStatus,
     entities::{credential, health_check, job},
     job::{JobError, JobKind, JobState, Next, Queue},
-    outbound::{AddressPolicy, Limits, Outbound, OutboundConfig},
+    outbound::Limits,
 };
 use patchbay_providers::{
     PullMode,
@@ -23,28 +23,21 @@ use super::{
     desk::{client, consented, credential, only, renew},
     on_both_databases,
 };
-use crate::sync::desk::Desk;
+use crate::{guarded::guarded, sync::desk::Desk};
 
 on_both_databases!(
-    a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on,
+    a_token_endpoint_that_fails_is_with_breakers_and_the_grant_lives_on,
     work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt,
     a_check_that_waits_for_a_token_says_nothing_of_the_connection,
     a_refused_grant_is_no_fault_of_the_host,
-    a_code_is_exchanged_though_the_host_is_left_alone,
+    a_code_is_exchanged_though_the_host_is_with_breakers,
     a_revocation_waits_for_its_host,
 );
 
 const TOKEN: &str = "POST /square/oauth2/token";
 
-fn guarded(mut desk: Desk) -> Desk {
-    let config = OutboundConfig {
-        policy: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        },
-        ..OutboundConfig::default()
-    };
-    let breakers = Arc::new(Breakers::new(desk.ctx.store.clone()));
-    desk.ctx.outbound = Arc::new(Outbound::new(config).unwrap().with_breakers(breakers));
+fn with_breakers(mut desk: Desk) -> Desk {
+    desk.ctx.outbound = guarded(&desk.ctx.store);
     desk
 }
 
@@ -86,8 +79,8 @@ fn asked(desk: &Desk) -> u64 {
     desk.sandbox.requests.count(TOKEN)
 }
 
-async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: Desk) {
-    let desk = guarded(consented(desk, 30).await);
+async fn a_token_endpoint_that_fails_is_with_breakers_and_the_grant_lives_on(desk: Desk) {
+    let desk = with_breakers(consented(desk, 30).await);
     let seen = credential(&desk).await;
     open(&desk).await;
     let before = asked(&desk);
@@ -124,7 +117,7 @@ async fn a_token_endpoint_that_fails_is_left_alone_and_the_grant_lives_on(desk: 
 }
 
 async fn work_that_waits_for_a_token_waits_for_the_host_and_burns_no_attempt(desk: Desk) {
-    let desk = guarded(consented(desk, 30).await);
+    let desk = with_breakers(consented(desk, 30).await);
     open(&desk).await;
     end_the_token(&desk).await;
     let run = desk.claim(desk.sync_job("catalog", PullMode::Full)).await;
@@ -148,7 +141,7 @@ async fn end_the_token(desk: &Desk) {
 }
 
 async fn a_check_that_waits_for_a_token_says_nothing_of_the_connection(desk: Desk) {
-    let desk = guarded(consented(desk, 30).await);
+    let desk = with_breakers(consented(desk, 30).await);
     open(&desk).await;
     end_the_token(&desk).await;
     let mut check = desk.new_job(JobKind::HealthCheck);
@@ -162,7 +155,7 @@ async fn a_check_that_waits_for_a_token_says_nothing_of_the_connection(desk: Des
 }
 
 async fn a_refused_grant_is_no_fault_of_the_host(desk: Desk) {
-    let desk = guarded(consented(desk, 30).await);
+    let desk = with_breakers(consented(desk, 30).await);
     let provider = desk.ctx.providers.get("square").unwrap();
     let place = desk.ctx.providers.oauth(&**provider, &json!({})).unwrap();
     let call = TokenCall {
@@ -182,8 +175,8 @@ async fn a_refused_grant_is_no_fault_of_the_host(desk: Desk) {
     assert_eq!(only_breaker(&desk).await, None);
 }
 
-async fn a_code_is_exchanged_though_the_host_is_left_alone(desk: Desk) {
-    let desk = guarded(consented(desk, 30).await);
+async fn a_code_is_exchanged_though_the_host_is_with_breakers(desk: Desk) {
+    let desk = with_breakers(consented(desk, 30).await);
     open(&desk).await;
     desk.sandbox.faults.clear();
     let provider = desk.ctx.providers.get("square").unwrap();
@@ -210,7 +203,7 @@ async fn a_code_is_exchanged_though_the_host_is_left_alone(desk: Desk) {
 }
 
 async fn a_revocation_waits_for_its_host(desk: Desk) {
-    let desk = guarded(consented(desk, 3_600).await);
+    let desk = with_breakers(consented(desk, 3_600).await);
     open(&desk).await;
     let tx = desk.ctx.store.begin().await.unwrap();
     let row = (desk.ctx.store)

@@ -3,27 +3,17 @@
 use std::{net::TcpListener, sync::Arc};
 
 use patchbay_core::{
-    breaker::{Breaker, Breakers, FAILURES},
+    breaker::{Breaker, FAILURES},
     failure::FailureKind,
     job::Next,
-    outbound::{AddressPolicy, Outbound, OutboundConfig},
+    outbound::Outbound,
     secret::{Secret, SecretFields},
 };
 use patchbay_providers::{ProviderError, Session};
 use serde_json::{Value, json};
 
 use super::post_office::{PASSWORD, PostOffice, ServerPlan};
-
-fn guarded(office: &PostOffice) -> Arc<Outbound> {
-    let config = OutboundConfig {
-        policy: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        },
-        ..OutboundConfig::default()
-    };
-    let breakers = Arc::new(Breakers::new(office.desk.ctx.store.clone()));
-    Arc::new(Outbound::new(config).unwrap().with_breakers(breakers))
-}
+use crate::guarded::guarded;
 
 fn session(office: &PostOffice, outbound: &Arc<Outbound>, config: Value, secret: &str) -> Session {
     let ctx = &office.desk.ctx;
@@ -64,7 +54,7 @@ fn nobody(office: &PostOffice) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_answer_is_left_alone_but_not_by_a_persons_test() {
     let office = PostOffice::on_sqlite(ServerPlan::of("starttls")).await;
-    let outbound = guarded(&office);
+    let outbound = guarded(&office.desk.ctx.store);
     let config = nobody(&office);
     let port = config["port"].clone();
     let mut session = session(&office, &outbound, config, PASSWORD);
@@ -101,7 +91,7 @@ async fn a_server_that_does_not_answer_is_left_alone_but_not_by_a_persons_test()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_a_wrong_authority_are_no_fault_of_the_server() {
     let office = PostOffice::on_sqlite(ServerPlan::of("starttls")).await;
-    let outbound = guarded(&office);
+    let outbound = guarded(&office.desk.ctx.store);
     let wrong = session(&office, &outbound, office.config(), "wrong");
     let mut config = office.config();
     config["ca_certificates"] = Value::Null;
@@ -123,7 +113,7 @@ async fn a_server_that_says_nothing_counts_as_one_that_is_away() {
         ..ServerPlan::open()
     };
     let silent = PostOffice::on_sqlite(plan).await;
-    let outbound = guarded(&silent);
+    let outbound = guarded(&silent.desk.ctx.store);
     let mut config = silent.config();
     config["timeout_seconds"] = json!(1);
     let session = session(&silent, &outbound, config, PASSWORD);

@@ -1,14 +1,13 @@
 //! A provider's host that does not answer is left alone: jobs wait and burn no attempt, a
 //! check goes through, and the first call that passes lets everything go on.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use patchbay_core::{
-    breaker::{Breaker, Breakers},
+    breaker::Breaker,
     failure::FailureKind,
     job::{JobError, JobState, Next, Settle, Settlement},
-    outbound::{AddressPolicy, Outbound, OutboundConfig},
     retry::{self, RetryPolicy},
 };
 use patchbay_providers::PullMode;
@@ -17,6 +16,7 @@ use patchbay_worker::{JobRun, jobs};
 use serde_json::Value;
 
 use super::{desk::Desk, on_both_databases};
+use crate::guarded::guarded;
 
 on_both_databases!(
     a_host_that_fails_is_left_alone_and_costs_no_attempt,
@@ -25,21 +25,10 @@ on_both_databases!(
     one_connection_that_is_refused_leaves_the_host_alone_to_nobody,
 );
 
-fn guarded(desk: &Desk) -> Arc<Outbound> {
-    let config = OutboundConfig {
-        policy: AddressPolicy {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-        },
-        ..OutboundConfig::default()
-    };
-    let breakers = Arc::new(Breakers::new(desk.ctx.store.clone()));
-    Arc::new(Outbound::new(config).unwrap().with_breakers(breakers))
-}
-
 /// A connected desk whose provider fails, with a breaker that has just opened; and the job.
 async fn opened(desk: Desk) -> (Desk, JobRun, JobError) {
     let mut desk = desk.connected().await;
-    desk.ctx.outbound = guarded(&desk);
+    desk.ctx.outbound = guarded(&desk.ctx.store);
     let fault = Fault::at("*", Effect::ServerError { status: 503 });
     desk.sandbox.faults.add(fault).unwrap();
     let mut run = desk.claim(desk.sync_job("customers", PullMode::Full)).await;
@@ -181,7 +170,7 @@ async fn a_probe_that_fails_keeps_it_open_and_one_that_passes_closes_it(desk: De
 
 async fn one_connection_that_is_refused_leaves_the_host_alone_to_nobody(desk: Desk) {
     let mut desk = desk.connected().await;
-    desk.ctx.outbound = guarded(&desk);
+    desk.ctx.outbound = guarded(&desk.ctx.store);
     let fault = Fault::at("*customers*", Effect::InsufficientScopes);
     desk.sandbox.faults.add(fault).unwrap();
     let run = desk.claim(desk.sync_job("customers", PullMode::Full)).await;
